@@ -1,0 +1,231 @@
+package report
+
+import (
+	"net/netip"
+	"time"
+)
+
+// PathSchema and PathVersion name the document of mtrace.
+const (
+	PathSchema  = "mbone/mtrace"
+	PathVersion = 1
+)
+
+// Path is the document of mtrace: the way that multicast from a source takes to
+// a receiver, walked backwards.
+type Path struct {
+	Document
+	Source   netip.Addr `json:"source"`
+	Receiver netip.Addr `json:"receiver"`
+	// Group is 0.0.0.0 for a weak trace, which follows the reverse path only.
+	Group netip.Addr `json:"group"`
+	// SourceName and ReceiverName are host names; null if there is none or none was asked for.
+	SourceName   *string `json:"source_name"`
+	ReceiverName *string `json:"receiver_name"`
+	Method       Method  `json:"method"`
+	Query        Query   `json:"query"`
+	// Reached is whether the path ends at the source.
+	Reached bool `json:"reached"`
+	// Hops are the routers, the one next to the receiver first.
+	Hops []Hop `json:"hops"`
+	// Next is the router behind the last hop; null if there is none or none is known.
+	Next *NextHop `json:"next_hop"`
+	// RTT is the time from the query to its answer.
+	RTT *Milliseconds `json:"rtt_ms"`
+	// TTLRequired is the TTL that a packet of the source needs to come to the receiver.
+	TTLRequired *int `json:"ttl_required"`
+	// Change says how this path differs from the one before it, in a watch.
+	Change *PathChange `json:"change"`
+	// Statistics are what two or more traces of the same path say together.
+	Statistics *Statistics `json:"statistics"`
+	// Causes are what is likely wrong, the likeliest first.
+	Causes []Cause `json:"causes"`
+}
+
+// Method says how a path was found.
+type Method string
+
+// The methods. A path that began as full and then asked hop by hop is HopByHop.
+const (
+	MethodFull      Method = "full"       // one query for the whole path
+	MethodLimited   Method = "limited"    // one query with a limit of hops
+	MethodHopByHop  Method = "hop_by_hop" // one query per hop
+	MethodOverheard Method = "overheard"  // somebody else's, heard or read from a recording
+)
+
+// Query is the question that was answered, or the last one if none was.
+type Query struct {
+	To       Address `json:"to"`       // whom it was sent to
+	From     Address `json:"from"`     // its source address
+	Response Address `json:"response"` // where the answer was sent to
+	// ResponseTTL counts only if Response is multicast.
+	ResponseTTL int     `json:"response_ttl"`
+	TTL         int     `json:"ttl"`
+	Hops        int     `json:"hops"`         // the most hops asked for
+	Gateway     Address `json:"gateway"`      // of -g
+	ID          *uint32 `json:"query_id"`     // of the answered one, 24 bits
+	Sent        int     `json:"queries_sent"` // in the whole run up to now
+	// SentAt and AnsweredAt are when the answered query left and its answer
+	// came; null if not known.
+	SentAt     *time.Time `json:"sent_at"`
+	AnsweredAt *time.Time `json:"answered_at"`
+	// AnsweredFrom is the address that the answer came from.
+	AnsweredFrom Address `json:"answered_from"`
+	BadChecksum  bool    `json:"bad_checksum"`
+}
+
+// Hop is one router of a path: what its block says, as it came and interpreted.
+type Hop struct {
+	Number int `json:"hop"` // 1 next to the receiver
+	// Answered is false for a router that is known only as somebody's previous
+	// hop, or not at all.
+	Answered bool    `json:"answered"`
+	Address  Address `json:"address"` // the outgoing address, else the incoming, else whom we asked
+	Name     *string `json:"name"`
+	// Incoming is the address towards the source, Outgoing towards the
+	// receiver; null if the router did not say.
+	Incoming Address `json:"incoming"`
+	Outgoing Address `json:"outgoing"`
+	// Previous is the router towards the source: null where the source is on
+	// the link, and 224.0.0.2 where the router does not know.
+	Previous Address `json:"previous"`
+	Protocol string  `json:"protocol"` // "DVMRP", "PIM", ...
+	FwdTTL   int     `json:"fwd_ttl"`  // threshold of the outgoing interface
+	// Code is the forwarding code as a word, "no_error" and so on; Error is the
+	// text that people know, empty for no error. Fatal codes end a trace.
+	Code  string `json:"code"`
+	Error string `json:"error"`
+	Fatal bool   `json:"fatal"`
+	// SourceNet is the source's network as the router sees it: null if it named none.
+	SourceNet *netip.Prefix `json:"source_net"`
+	// WholeNet is set if PacketsGroup counts all sources of SourceNet.
+	WholeNet bool `json:"whole_net"`
+	// GroupOnly is set if the router forwards on the state of the group, (*,G).
+	GroupOnly bool `json:"group_only"`
+	// Arrival is when the query came to the router, by its own clock.
+	Arrival *time.Time `json:"arrival"`
+	// Delay is the time from the hop before (towards the receiver), by both
+	// routers' clocks: negative if they differ.
+	Delay *Milliseconds `json:"delay_ms"`
+	// PacketsIn and PacketsOut count all multicast in on Incoming and out on
+	// Outgoing, PacketsGroup that of the source and group; null if unknown.
+	PacketsIn    *uint64 `json:"packets_in"`
+	PacketsOut   *uint64 `json:"packets_out"`
+	PacketsGroup *uint64 `json:"packets_group"`
+	// Asked is the address of the router that this block was asked of directly,
+	// because the hop before it did not pass the request on; null if none was.
+	Asked Address `json:"asked_directly"`
+	Tries int     `json:"tries"` // queries sent for this hop alone; 0 if it came with a longer answer
+	// Router is what a hop that did not answer said to Ask-Neighbors2; null if
+	// it was not asked.
+	Router *NextHop `json:"router"`
+	// Unreliable are the fields that are known to be wrong, and why.
+	Unreliable []Unreliable `json:"unreliable"`
+	Raw        *RawBlock    `json:"raw"` // null if not answered
+}
+
+// RawBlock is a block as it was on the wire.
+type RawBlock struct {
+	Arrival      uint32     `json:"arrival"` // the middle 32 bits of an NTP time
+	Incoming     netip.Addr `json:"incoming"`
+	Outgoing     netip.Addr `json:"outgoing"`
+	Previous     netip.Addr `json:"previous"`
+	PacketsIn    uint32     `json:"packets_in"`
+	PacketsOut   uint32     `json:"packets_out"`
+	PacketsGroup uint32     `json:"packets_group"`
+	Protocol     uint8      `json:"protocol"`
+	FwdTTL       uint8      `json:"fwd_ttl"`
+	Mask         uint8      `json:"mask"` // byte 30, the S bit in it
+	Code         uint8      `json:"code"`
+}
+
+// NextHop is a router of which no block came.
+type NextHop struct {
+	Address Address `json:"address"`
+	Name    *string `json:"name"`
+	Verdict Verdict `json:"verdict"`
+	// Version is "3.255" and Kind "mrouted", "cisco", "proteon/mrouted" or "",
+	// from its answer to Ask-Neighbors2; null if it gave none.
+	Version *string `json:"version"`
+	Kind    *string `json:"kind"`
+	// Capabilities are words: leaf prune genid mtrace snmp netmask.
+	Capabilities []string `json:"capabilities"`
+}
+
+// Verdict is what is known of a router of which no block came.
+type Verdict string
+
+// The verdicts; a person reads them with spaces.
+const (
+	IsNext       Verdict = "is_the_next_hop"       // nobody asked it
+	WouldBeNext  Verdict = "would_be_the_next_hop" // nobody asked it, and the hop before reports an error
+	NoMtrace     Verdict = "does_not_support_mtrace"
+	DidNotAnswer Verdict = "did_not_respond"
+)
+
+// Unreliable is a field that is known to be wrong.
+type Unreliable struct {
+	Field  string `json:"field"` // the key in the hop
+	Reason string `json:"reason"`
+}
+
+// PathChange says what differs from the path before.
+type PathChange struct {
+	After Milliseconds `json:"after_ms"` // since the watch began
+	// Hop is the first hop that differs; 0 if only the number of hops does.
+	Hop    int    `json:"hop"`
+	Reason string `json:"reason"`
+}
+
+// Statistics compare traces of one path. Differences are of 32-bit counters
+// that may wrap.
+type Statistics struct {
+	Samples  int          `json:"samples"`   // traces compared, 2 or more
+	Interval Milliseconds `json:"period_ms"` // between the last two
+	Total    Milliseconds `json:"total_ms"`  // between the first and the last
+	// Links are those between two routers of the path and from the last router
+	// to the receiver; that one comes first.
+	Links []Link `json:"links"`
+	// Resets counts how often the counters of the path began anew.
+	Resets int `json:"resets"`
+}
+
+// Link is what was lost between a hop and the one after it, towards the receiver.
+type Link struct {
+	From int `json:"from"` // number of the hop that sends
+	To   int `json:"to"`   // number of the hop that receives; 0: the receiver
+	// Last covers the time since the previous trace, Total since the first one.
+	Last  Traffic `json:"last"`
+	Total Traffic `json:"total"`
+	// TTL is what a packet needs at From to come to the receiver.
+	TTL int `json:"ttl"`
+}
+
+// Traffic is what went over a link in a time.
+type Traffic struct {
+	Seconds int `json:"seconds"` // by the sender's clock
+	// All is all multicast, Group that of the source and group.
+	All   Count `json:"all"`
+	Group Count `json:"group"`
+}
+
+// Count compares what one router sent with what the next one received; null
+// where a router does not say. Loss may be negative: on a LAN with several
+// senders more comes in than one of them sent.
+type Count struct {
+	Sent        *int64   `json:"sent"`
+	Received    *int64   `json:"received"`
+	Lost        *int64   `json:"lost"`
+	LossPercent *float64 `json:"loss_percent"` // null if nothing was sent
+	Rate        *float64 `json:"rate_pps"`
+	// Reliable is false if a router on either side counts wrongly.
+	Reliable bool `json:"reliable"`
+}
+
+// Cause is something that is likely wrong.
+type Cause struct {
+	Hop  int    `json:"hop"`  // where; 0 if at no hop
+	Code string `json:"code"` // a stable word
+	Text string `json:"text"`
+	Fix  string `json:"fix"` // what to do about it; empty if nobody here can
+}
