@@ -62,11 +62,20 @@ type Transport interface {
 // NeighborsQuestion asks a router for its interfaces and neighbours.
 type NeighborsQuestion struct {
 	// Router is whom to ask. If it is a multicast address, every router that
-	// answers within Wait is returned.
+	// answers until the last try has waited is returned.
 	Router netip.Addr
 	Via    Via
-	Tries  int           // 0: adaptive (five, spaced by measured round trips)
-	Wait   time.Duration // the time after which a question is given up; 0: adaptive
+	// Tries is the least number of questions sent before the router counts as
+	// silent; an answer that is damaged or may lack a part is asked for again
+	// beyond it. 0: [DefaultTries], or [DefaultMulticastTries].
+	Tries int
+	// Wait is how long each try waits. 0: by the round trips measured so far,
+	// at least 50 ms, doubled with every try; one second for a multicast address.
+	Wait time.Duration
+	// Linger is how long to listen on after a complete answer for another one
+	// that contradicts it. 0: two round trips, at least 50 ms; negative: not at
+	// all, for a crawl that would rather be fast.
+	Linger time.Duration
 }
 
 // NeighborsAnswer is what one router said. Answers split over several packets
@@ -95,13 +104,15 @@ type NeighborsAnswer struct {
 
 // TraceQuestion is one mtrace query, sent up to Tries times.
 type TraceQuestion struct {
-	Tries int           // 0: adaptive
-	Wait  time.Duration // how long each try waits; 0: adaptive
+	Tries int           // the number of queries sent before giving up; 0: [DefaultTries]
+	Wait  time.Duration // how long each try waits; 0: as in [NeighborsQuestion]
 	// Make returns the query of try 0, 1, 2, ...: tries may differ in the
 	// response address and TTL. The client sets a fresh query id in each.
 	Make func(try int) TraceQuery
-	// Accept decides on a message with the right query id, source and
-	// receiver; nil takes all. It tells a request in transit from an answer.
+	// Accept decides on a message with the right query id, source, receiver and
+	// at least one block; nil takes all. It tells a request in transit from an
+	// answer. It runs on the goroutine that called [Client.Trace] and must not
+	// keep the message.
 	Accept func(*mtrace.Message) bool
 }
 
