@@ -1,0 +1,197 @@
+package mroute
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Table is a multicast routing socket that owns one of the kernel's tables:
+// closing it removes the vifs and entries that it has added. It belongs to the
+// network namespace of the thread that opened it. Its methods may be called at
+// the same time.
+type Table struct {
+	file *os.File
+	raw  rawControl
+	id   uint32
+}
+
+// rawControl runs f on the descriptor unless it is closed.
+type rawControl interface {
+	Control(f func(fd uintptr)) error
+}
+
+// Open makes a socket and takes the table with this id; 0 is the default table.
+// Only one program can own a table at a time: another one's gives EADDRINUSE.
+// It needs CAP_NET_RAW and CAP_NET_ADMIN.
+func Open(id uint32) (*Table, error) {
+	if id == 0 {
+		id = DefaultTable
+	}
+	object := fmt.Sprintf("table %d", id)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_IGMP)
+	if err != nil {
+		return nil, &Error{opOpen, object, err}
+	}
+	if id != DefaultTable {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtTable, int(id)); err != nil {
+			unix.Close(fd)
+			return nil, &Error{opTable, object, err}
+		}
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtInit, 1); err != nil {
+		unix.Close(fd)
+		return nil, &Error{opOwn, object, err}
+	}
+	return newTable(os.NewFile(uintptr(fd), "mroute"), id)
+}
+
+// Adopt takes a socket that owns table id (0: the default one) already, such as
+// one that an earlier process has handed down. The Table closes it.
+func Adopt(file *os.File, id uint32) (*Table, error) {
+	if id == 0 {
+		id = DefaultTable
+	}
+	return newTable(file, id)
+}
+
+func newTable(file *os.File, id uint32) (*Table, error) {
+	t := &Table{file: file, id: id}
+	conn, err := file.SyscallConn()
+	if err == nil {
+		t.raw = conn
+		err = t.checkVersion()
+	}
+	if err != nil {
+		file.Close()
+		return nil, &Error{opAdopt, t.String(), err}
+	}
+	return t, nil
+}
+
+func (t *Table) checkVersion() error {
+	return t.control(func(fd int) error {
+		version, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, mrtVersion)
+		if err != nil {
+			return err
+		}
+		if version != mrtVersion3 {
+			return fmt.Errorf("kernel speaks version %#x of the interface, want %#x", version, mrtVersion3)
+		}
+		return nil
+	})
+}
+
+func (t *Table) control(f func(fd int) error) error {
+	var inner error
+	err := t.raw.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return errors.Join(err, inner)
+}
+
+func (t *Table) String() string { return fmt.Sprintf("table %d", t.id) }
+
+// ID is the number of the table.
+func (t *Table) ID() uint32 { return t.id }
+
+// File is the socket: upcalls and IGMP messages are read from it, and a child
+// process that gets it keeps the table alive. It stays the Table's to close.
+func (t *Table) File() *os.File { return t.file }
+
+// Close gives the table up, unless another process holds a copy of the socket.
+func (t *Table) Close() error { return t.file.Close() }
+
+// AddVif makes vif number vif of the interface with index ifIndex, which must
+// have an IPv4 address. Entries lose outputs to vifs that did not exist when
+// they were added: add them again afterwards.
+func (t *Table) AddVif(vif, ifIndex int) error {
+	err := error(unix.ENFILE)
+	if vif >= 0 && vif < MaxVifs {
+		ctl := vifctl{vif: uint16(vif), flags: uint8(VifUseIfIndex), threshold: 1, ifIndex: int32(ifIndex)}
+		err = t.control(func(fd int) error { return setStruct(fd, mrtAddVif, &ctl) })
+	}
+	if err != nil {
+		return &Error{opAdd, fmt.Sprintf("vif %d (interface index %d)", vif, ifIndex), err}
+	}
+	return nil
+}
+
+// DelVif removes a vif. Outputs of entries to it stay and will apply to the
+// next vif of that number: add the entries again afterwards.
+func (t *Table) DelVif(vif int) error {
+	err := error(unix.EADDRNOTAVAIL)
+	if vif >= 0 && vif < MaxVifs {
+		ctl := vifctl{vif: uint16(vif)}
+		err = t.control(func(fd int) error { return setStruct(fd, mrtDelVif, &ctl) })
+	}
+	if err != nil {
+		return &Error{opDelete, fmt.Sprintf("vif %d", vif), err}
+	}
+	return nil
+}
+
+// AddMFC adds an entry, or changes it if its source and group are there
+// already: then its counters go on. Packets that wait for it are forwarded.
+func (t *Table) AddMFC(e Entry) error {
+	err := error(unix.ENFILE)
+	if e.Parent >= 0 && e.Parent < MaxVifs {
+		ctl, bad := newMFC(e.Source, e.Group)
+		if err = bad; err == nil {
+			ctl.parent, ctl.ttls = uint16(e.Parent), e.TTLs
+			err = t.control(func(fd int) error { return setStruct(fd, mrtAddMFC, &ctl) })
+		}
+	}
+	if err != nil {
+		return &Error{opAdd, sg(e.Source, e.Group), err}
+	}
+	return nil
+}
+
+// DelMFC removes an entry and its counters.
+func (t *Table) DelMFC(source, group netip.Addr) error {
+	ctl, err := newMFC(source, group)
+	if err == nil {
+		err = t.control(func(fd int) error { return setStruct(fd, mrtDelMFC, &ctl) })
+	}
+	if err != nil {
+		return &Error{opDelete, sg(source, group), err}
+	}
+	return nil
+}
+
+// VifCount reads the counters of a vif.
+func (t *Table) VifCount(vif int) (VifCount, error) {
+	req := vifReq{vif: uint16(vif)}
+	if err := t.control(func(fd int) error { return ioctl(fd, siocGetVifCount, &req) }); err != nil {
+		return VifCount{}, &Error{opCount, fmt.Sprintf("vif %d", vif), err}
+	}
+	return VifCount{
+		PacketsIn: uint64(req.packetsIn), PacketsOut: uint64(req.packetsOut),
+		BytesIn: uint64(req.bytesIn), BytesOut: uint64(req.bytesOut),
+	}, nil
+}
+
+// SGCount reads the counters of an entry.
+func (t *Table) SGCount(source, group netip.Addr) (SGCount, error) {
+	ctl, err := newMFC(source, group)
+	req := sgReq{source: ctl.origin, group: ctl.group}
+	if err == nil {
+		err = t.control(func(fd int) error { return ioctl(fd, siocGetSGCount, &req) })
+	}
+	if err != nil {
+		return SGCount{}, &Error{opCount, sg(source, group), err}
+	}
+	return SGCount{Packets: uint64(req.packets), Bytes: uint64(req.bytes), WrongIf: uint64(req.wrongIf)}, nil
+}
+
+// newMFC returns a structure with source and group, which must be IPv4.
+func newMFC(source, group netip.Addr) (mfcctl, error) {
+	if !source.Is4() || !group.Is4() {
+		return mfcctl{}, errors.New("not a pair of IPv4 addresses")
+	}
+	return mfcctl{origin: source.As4(), group: group.As4()}, nil
+}
+
+func sg(source, group netip.Addr) string { return fmt.Sprintf("(%s, %s)", source, group) }
