@@ -1,0 +1,174 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TB is the part of *testing.T that this package uses.
+type TB interface {
+	Helper()
+	Name() string
+	Failed() bool
+	Logf(format string, args ...any)
+	Skipf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Class is a class of tests: what they need from the machine.
+type Class string
+
+// Classes. A test whose class is not available is skipped, unless the
+// environment variable MBONE_REQUIRE, a list like "netns,peers", has the class:
+// then it fails.
+const (
+	Netns Class = "netns" // namespaces, as root or not
+	Peers Class = "peers" // other people's routing programs, as Debian packages them, and root
+)
+
+const (
+	requireVariable = "MBONE_REQUIRE"
+	// peersVariable lists directories, separated by colons, where Debian packages
+	// were unpacked (dpkg -x).
+	peersVariable = "MBONE_PEERS"
+
+	pollInterval = 5 * time.Millisecond
+)
+
+// denied is why this process is not inside a lab, as Main found it.
+var denied = errors.New("the test binary has no TestMain that calls lab.Main")
+
+// Main is TestMain for tests that use labs:
+//
+//	func TestMain(m *testing.M) { lab.Main(m) }
+//
+// It runs the tests inside (see [Enter]); where that is not possible it runs
+// them as they are, and [Require] skips those that need it. It does not return.
+func Main(m interface{ Run() int }) {
+	inside, code, err := Enter()
+	if inside || err != nil {
+		denied = err
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+// Require skips the test if the class is not available, or fails it if
+// MBONE_REQUIRE says that it must be. For [Peers] name the programs.
+func Require(t TB, class Class, programs ...string) {
+	t.Helper()
+	err := available(class, programs)
+	if err == nil {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv(requireVariable), ","), string(class)) {
+		t.Fatalf("%s=%s, but: %v", requireVariable, os.Getenv(requireVariable), err)
+	}
+	t.Skipf("needs %s: %v", class, err)
+}
+
+func available(class Class, programs []string) error {
+	if !Inside() {
+		return denied
+	}
+	if class == Peers && Rootless() {
+		return errors.New("lab: Debian's routing programs change users, which needs root")
+	}
+	for _, p := range programs {
+		if _, err := Find(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// systemDirs are searched by Find after PATH, which lacks them for ordinary
+// users; FRR's daemons are in a directory of their own.
+var systemDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/frr"}
+
+// Find returns the path of a program: from PATH, the directories of system
+// programs, or the same below the roots listed in MBONE_PEERS.
+func Find(program string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	dirs := slices.Clone(systemDirs)
+	for _, root := range filepath.SplitList(os.Getenv(peersVariable)) {
+		for _, dir := range append([]string{"/usr/bin", "/bin"}, systemDirs...) {
+			dirs = append(dirs, filepath.Join(root, dir))
+		}
+	}
+	for _, dir := range dirs {
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("lab: program %s is not installed (looked in PATH, %s and %s)",
+		program, strings.Join(systemDirs, " "), peersVariable)
+}
+
+// PeerBinary returns the path of a program that no package provides, from an
+// environment variable like MBONE_MROUTED. The test is skipped if it is not
+// set, and fails if there is no such program.
+func PeerBinary(t TB, variable string) string {
+	t.Helper()
+	Require(t, Netns)
+	name := os.Getenv(variable)
+	if name == "" {
+		t.Skipf("needs the path of a program in %s", variable)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return path
+}
+
+// Until calls fn until it returns nil, and fails the test with its last error
+// if that takes longer than limit. Limits should be generous: they cost nothing
+// when all is well.
+func Until(t TB, limit time.Duration, fn func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		err := fn()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", limit, err)
+		}
+		time.Sleep(pollInterval)
+	}
+}
+
+// ForTest makes an empty lab that is closed at the end of the test. If the test
+// failed, what its programs wrote is logged. It requires [Netns].
+func ForTest(t TB) *Lab {
+	t.Helper()
+	Require(t, Netns)
+	l, err := New()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, h := range l.Hosts() {
+				for _, p := range h.Programs() {
+					t.Logf("%s: %s:\n%s", h.Name, strings.Join(p.Args, " "), p.Log())
+				}
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Logf("%v", err)
+		}
+	})
+	return l
+}
