@@ -1,8 +1,9 @@
 package igmp
 
 import (
-	"mbone/proto/internal/wire"
 	"net/netip"
+
+	"mbone/proto/internal/wire"
 )
 
 // The frame that every IGMP message starts with (RFC 2236 section 2):
