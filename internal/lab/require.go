@@ -94,20 +94,23 @@ func available(class Class, programs []string) error {
 var systemDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/frr"}
 
 // Find returns the path of a program: from PATH, the directories of system
-// programs, or the same below the roots listed in MBONE_PEERS.
+// programs, or the same below the roots listed in MBONE_PEERS. An absolute path
+// is looked for as it is and below these roots: that tells /usr/sbin/pimd from
+// FRR's /usr/lib/frr/pimd.
 func Find(program string) (string, error) {
+	roots := filepath.SplitList(os.Getenv(peersVariable))
+	dirs := []string{""}
+	if !filepath.IsAbs(program) {
+		dirs = append([]string{"/usr/bin", "/bin"}, systemDirs...)
+	}
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
 	}
-	dirs := slices.Clone(systemDirs)
-	for _, root := range filepath.SplitList(os.Getenv(peersVariable)) {
-		for _, dir := range append([]string{"/usr/bin", "/bin"}, systemDirs...) {
-			dirs = append(dirs, filepath.Join(root, dir))
-		}
-	}
-	for _, dir := range dirs {
-		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
-			return path, nil
+	for _, root := range append([]string{"/"}, roots...) {
+		for _, dir := range dirs {
+			if path, err := exec.LookPath(filepath.Join(root, dir, program)); err == nil {
+				return path, nil
+			}
 		}
 	}
 	return "", fmt.Errorf("lab: program %s is not installed (looked in PATH, %s and %s)",
