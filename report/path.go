@@ -28,10 +28,13 @@ type Path struct {
 	Reached bool `json:"reached"`
 	// Hops are the routers, the one next to the receiver first.
 	Hops []Hop `json:"hops"`
-	// Next is the router behind the last hop; null if there is none or none is known.
+	// Next is the router behind the last hop, where the trace ended before the
+	// source; null if none is known.
 	Next *NextHop `json:"next_hop"`
-	// RTT is the time from the query to its answer.
-	RTT *Milliseconds `json:"rtt_ms"`
+	// RTT is the time from the query to its answer, Return that from the last
+	// hop's arrival to the answer.
+	RTT    *Milliseconds `json:"rtt_ms"`
+	Return *Milliseconds `json:"return_ms"`
 	// TTLRequired is the TTL that a packet of the source needs to come to the receiver.
 	TTLRequired *int `json:"ttl_required"`
 	// Change says how this path differs from the one before it, in a watch.
@@ -66,7 +69,7 @@ type Query struct {
 	ID          *uint32 `json:"query_id"`     // of the answered one, 24 bits
 	Sent        int     `json:"queries_sent"` // in the whole run up to now
 	// SentAt and AnsweredAt are when the answered query left and its answer
-	// came; null if not known.
+	// came; null if unknown.
 	SentAt     *time.Time `json:"sent_at"`
 	AnsweredAt *time.Time `json:"answered_at"`
 	// AnsweredFrom is the address that the answer came from.
@@ -76,12 +79,9 @@ type Query struct {
 
 // Hop is one router of a path: what its block says, as it came and interpreted.
 type Hop struct {
-	Number int `json:"hop"` // 1 next to the receiver
-	// Answered is false for a router that is known only as somebody's previous
-	// hop, or not at all.
-	Answered bool    `json:"answered"`
-	Address  Address `json:"address"` // the outgoing address, else the incoming, else whom we asked
-	Name     *string `json:"name"`
+	Number  int     `json:"hop"`     // 1 next to the receiver
+	Address Address `json:"address"` // the outgoing address, else the incoming
+	Name    *string `json:"name"`
 	// Incoming is the address towards the source, Outgoing towards the
 	// receiver; null if the router did not say.
 	Incoming Address `json:"incoming"`
@@ -102,10 +102,12 @@ type Hop struct {
 	WholeNet bool `json:"whole_net"`
 	// GroupOnly is set if the router forwards on the state of the group, (*,G).
 	GroupOnly bool `json:"group_only"`
-	// Arrival is when the query came to the router, by its own clock.
-	Arrival *time.Time `json:"arrival"`
-	// Delay is the time from the hop before (towards the receiver), by both
-	// routers' clocks: negative if they differ.
+	// Arrival is when the query came to the router, by its own clock, and
+	// Elapsed the time from the query to it.
+	Arrival *time.Time    `json:"arrival"`
+	Elapsed *Milliseconds `json:"elapsed_ms"`
+	// Delay is the time from the hop before (towards the receiver; from the
+	// query at the first), by both routers' clocks: negative if they differ.
 	Delay *Milliseconds `json:"delay_ms"`
 	// PacketsIn and PacketsOut count all multicast in on Incoming and out on
 	// Outgoing, PacketsGroup that of the source and group; null if unknown.
@@ -116,12 +118,9 @@ type Hop struct {
 	// because the hop before it did not pass the request on; null if none was.
 	Asked Address `json:"asked_directly"`
 	Tries int     `json:"tries"` // queries sent for this hop alone; 0 if it came with a longer answer
-	// Router is what a hop that did not answer said to Ask-Neighbors2; null if
-	// it was not asked.
-	Router *NextHop `json:"router"`
 	// Unreliable are the fields that are known to be wrong, and why.
 	Unreliable []Unreliable `json:"unreliable"`
-	Raw        *RawBlock    `json:"raw"` // null if not answered
+	Raw        RawBlock     `json:"raw"`
 }
 
 // RawBlock is a block as it was on the wire.
@@ -144,23 +143,19 @@ type NextHop struct {
 	Address Address `json:"address"`
 	Name    *string `json:"name"`
 	Verdict Verdict `json:"verdict"`
-	// Version is "3.255" and Kind "mrouted", "cisco", "proteon/mrouted" or "",
-	// from its answer to Ask-Neighbors2; null if it gave none.
-	Version *string `json:"version"`
-	Kind    *string `json:"kind"`
-	// Capabilities are words: leaf prune genid mtrace snmp netmask.
-	Capabilities []string `json:"capabilities"`
+	// Version is what it said to Ask-Neighbors2; null if it did not answer.
+	Version *Version `json:"version"`
 }
 
 // Verdict is what is known of a router of which no block came.
 type Verdict string
 
-// The verdicts; a person reads them with spaces.
+// The verdicts.
 const (
-	IsNext       Verdict = "is_the_next_hop"       // nobody asked it
-	WouldBeNext  Verdict = "would_be_the_next_hop" // nobody asked it, and the hop before reports an error
-	NoMtrace     Verdict = "does_not_support_mtrace"
-	DidNotAnswer Verdict = "did_not_respond"
+	IsNext       Verdict = "next"      // beyond the limit of hops
+	WouldBeNext  Verdict = "would_be"  // the hop before reports an error
+	NoMtrace     Verdict = "no_mtrace" // does not support mtrace
+	DidNotAnswer Verdict = "no_answer" // did not respond
 )
 
 // Unreliable is a field that is known to be wrong.
