@@ -32,6 +32,8 @@ type Lab struct {
 	lans   []*LAN
 	wires  int // ever made
 	closed bool
+
+	filter wireTable // loses packets
 }
 
 // LAN is an Ethernet segment: what one host sends, all others hear. It does no

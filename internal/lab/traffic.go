@@ -1,0 +1,213 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// minFlowSize is room for the sequence number of a packet.
+	minFlowSize = 8
+	// maxSequence bounds the memory of a receiver: packets with higher numbers
+	// are counted but not looked at for duplicates.
+	maxSequence = 1 << 24
+	// flowBuffer is asked for as socket buffer, so that a burst does not look
+	// like loss on the wire. The kernel may grant less.
+	flowBuffer = 4 << 20
+)
+
+// Flow is multicast data that one host sends.
+type Flow struct {
+	Group     netip.AddrPort
+	Interface string        // where it leaves
+	Source    netip.Addr    // invalid: the interface's first address
+	TTL       int           // 0: 64
+	Count     int           // packets to send
+	Interval  time.Duration // from packet to packet; 0: as fast as possible
+	Size      int           // bytes of UDP payload, at least 8; 0: 64
+}
+
+// Send sends a flow from the host and returns how many packets left: fewer than
+// Count only if ctx ended or there is an error. Packets are numbered from 0;
+// they keep to their interval on average.
+func (h *Host) Send(ctx context.Context, f Flow) (sent int, err error) {
+	if f.TTL == 0 {
+		f.TTL = 64
+	}
+	if f.Size == 0 {
+		f.Size = 64
+	}
+	fail := func(err error) (int, error) {
+		return sent, fmt.Errorf("lab: host %s: send to %s: %w", h.Name, f.Group, err)
+	}
+	w := h.Wire(f.Interface)
+	if w == nil {
+		return fail(fmt.Errorf("no interface %q", f.Interface))
+	}
+	local := netip.AddrPortFrom(f.Source, 0)
+	if !f.Source.IsValid() {
+		local = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	}
+	var conn *net.UDPConn
+	err = h.Do(func() (err error) {
+		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(local))
+		if err != nil {
+			return err
+		}
+		p := ipv4.NewPacketConn(conn)
+		return errors.Join(p.SetMulticastInterface(&net.Interface{Index: w.Index}), p.SetMulticastTTL(f.TTL))
+	})
+	if conn != nil {
+		defer conn.Close()
+	}
+	if err != nil {
+		return fail(err)
+	}
+	b := make([]byte, max(f.Size, minFlowSize))
+	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for sent < f.Count {
+		if f.Interval > 0 {
+			timer.Reset(time.Until(start.Add(time.Duration(sent) * f.Interval)))
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return sent, nil
+			}
+		} else if ctx.Err() != nil {
+			return sent, nil
+		}
+		binary.BigEndian.PutUint64(b, uint64(sent))
+		if _, err := conn.WriteToUDPAddrPort(b, f.Group); err != nil {
+			return fail(err)
+		}
+		sent++
+	}
+	return sent, nil
+}
+
+// Receiver counts the packets of a flow at a host.
+type Receiver struct {
+	conn *net.UDPConn
+	done chan struct{}
+
+	mu    sync.Mutex
+	seen  []uint64 // one bit for each sequence number
+	stats ReceiverStats
+}
+
+// ReceiverStats is what came. A flow of n packets has lost n - Packets + Duplicates.
+type ReceiverStats struct {
+	Packets    int // all that came, duplicates too
+	Duplicates int
+	Last       time.Time // when the last one was read
+}
+
+// Join makes the host a member of a group on an interface and counts what comes
+// until Close. source restricts it to one source, with IGMPv3 (invalid: any).
+func (h *Host) Join(group netip.AddrPort, iface string, source netip.Addr) (*Receiver, error) {
+	fail := func(err error) (*Receiver, error) {
+		return nil, fmt.Errorf("lab: host %s: join %s on %s: %w", h.Name, group.Addr(), iface, err)
+	}
+	w := h.Wire(iface)
+	if w == nil {
+		return fail(errors.New("no such interface"))
+	}
+	r := &Receiver{done: make(chan struct{})}
+	err := h.Do(func() (err error) {
+		// Bound to the group, the socket hears no other one of the same port.
+		lc := net.ListenConfig{Control: reuseAddress}
+		pc, err := lc.ListenPacket(context.Background(), "udp4", group.String())
+		if err != nil {
+			return err
+		}
+		r.conn = pc.(*net.UDPConn)
+		p := ipv4.NewPacketConn(r.conn)
+		at := &net.Interface{Index: w.Index}
+		g := &net.UDPAddr{IP: group.Addr().AsSlice()}
+		_ = r.conn.SetReadBuffer(flowBuffer) // less is granted silently, too
+		if source.IsValid() {
+			return p.JoinSourceSpecificGroup(at, g, &net.UDPAddr{IP: source.AsSlice()})
+		}
+		return p.JoinGroup(at, g)
+	})
+	if err != nil {
+		if r.conn != nil {
+			r.conn.Close()
+		}
+		return fail(err)
+	}
+	go r.run()
+	return r, nil
+}
+
+// reuseAddress lets several receivers of one host share a group and port, and
+// keeps memberships of other sockets from feeding this one.
+func reuseAddress(_, _ string, c syscall.RawConn) error {
+	var err error
+	if e := c.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0))
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+func (r *Receiver) run() {
+	defer close(r.done)
+	b := make([]byte, 1<<16)
+	for {
+		n, _, err := r.conn.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return // closed
+		}
+		r.mu.Lock()
+		r.stats.Packets++
+		r.stats.Last = time.Now()
+		if n >= minFlowSize {
+			r.note(binary.BigEndian.Uint64(b))
+		}
+		r.mu.Unlock()
+	}
+}
+
+func (r *Receiver) note(sequence uint64) {
+	if sequence >= maxSequence {
+		return
+	}
+	word, bit := int(sequence/64), uint64(1)<<(sequence%64)
+	for len(r.seen) <= word {
+		r.seen = append(r.seen, 0)
+	}
+	if r.seen[word]&bit != 0 {
+		r.stats.Duplicates++
+	}
+	r.seen[word] |= bit
+}
+
+// Stats returns what came so far.
+func (r *Receiver) Stats() ReceiverStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// Close leaves the group.
+func (r *Receiver) Close() error {
+	err := r.conn.Close()
+	<-r.done
+	return err
+}
