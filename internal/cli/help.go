@@ -69,8 +69,8 @@ func typed(f Flag) string {
 	return strings.TrimRight(strings.Join(names, ", ")+" "+placeholder(f), " ")
 }
 
-// cells are the flags with their usage; short is whether to leave out what is
-// wider than half a screen.
+// cells are the flags as they are typed, their usage, and the width of the
+// former.
 func cells(flags []Flag) (left []string, right []string, width int) {
 	for _, f := range flags {
 		t := typed(f)
@@ -94,8 +94,8 @@ func oneColumn(flags []Flag) []string {
 // below them.
 func twoColumns(flags []Flag) []string {
 	const half = helpColumns / 2
-	letters := slices.DeleteFunc(slices.Clone(flags), func(f Flag) bool { return len(typed(f)) > half/3 })
-	others := slices.DeleteFunc(slices.Clone(flags), func(f Flag) bool { return len(typed(f)) <= half/3 })
+	letters := slices.DeleteFunc(slices.Clone(flags), func(f Flag) bool { return len(typed(f)) > half/4 })
+	others := slices.DeleteFunc(slices.Clone(flags), func(f Flag) bool { return len(typed(f)) <= half/4 })
 	left, right, width := cells(letters)
 	var narrow, lines []string
 	var wide []Flag
