@@ -1,12 +1,23 @@
 package ask
 
 import (
+	"cmp"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"mbone/proto/dvmrp"
+	"mbone/proto/igmp"
+	"mbone/proto/mtrace"
 )
 
 // Options of a client. The zero value is ready to use.
@@ -29,57 +40,346 @@ type Options struct {
 
 // Client puts questions through a transport. Its methods may be called at the
 // same time.
-type Client struct{}
-
-// New returns a client that uses and owns t: [Client.Close] closes it.
-func New(t Transport, o Options) *Client { return &Client{} }
-
-// Neighbors asks q.Router for its interfaces and neighbours. One router gives
-// one answer; a multicast address gives every router that answered, sorted by
-// address, and that may be none without an error.
 //
-// If ctx ends or the client is closed, what came until then is returned
-// together with the error. A router that did not answer is an [OpError] with
-// [ErrNoAnswer].
-func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]NeighborsAnswer, error) {
-	return nil, errors.ErrUnsupported
+// One goroutine receives and hands each packet to the questions that it may
+// answer, found through an index; each question is driven by the goroutine that
+// asks it.
+type Client struct {
+	transport Transport
+	log       *slog.Logger
+	deadline  time.Duration
+	pacer     *rate.Limiter
+	slots     chan struct{}
+	closed    chan struct{} // no packet will come any more
+	failure   error         // why; may be read once closed is closed
+
+	mu        sync.Mutex
+	random    rand.Source
+	estimate  estimator
+	routers   map[netip.Addr][]*neighbors // by the address asked
+	links     []*neighbors                // asked through a multicast address
+	traces    map[traceKey]*try
+	listeners []*listener
+	stats     Stats
+
+	// Of the receiving goroutine.
+	parsed dvmrp.Neighbors
+	mtrace mtrace.Message
 }
 
-// Trace sends an mtrace query until it is answered. Answers to earlier tries
-// count as long as the question lasts. An answer with a bad checksum is
-// returned only if no better one follows it shortly.
-func (c *Client) Trace(ctx context.Context, q TraceQuestion) (TraceAnswer, error) {
-	return TraceAnswer{}, errors.ErrUnsupported
+// New returns a client that uses and owns t: [Client.Close] closes it.
+func New(t Transport, o Options) *Client {
+	perSecond := cmp.Or(max(o.Rate, 0), DefaultRate)
+	c := &Client{
+		transport: t,
+		log:       o.Logger,
+		deadline:  o.Deadline,
+		pacer:     rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond*int(burst/time.Millisecond)/1000)),
+		slots:     make(chan struct{}, cmp.Or(max(o.InFlight, 0), DefaultInFlight)),
+		closed:    make(chan struct{}),
+		random:    o.Rand,
+		routers:   make(map[netip.Addr][]*neighbors),
+		traces:    make(map[traceKey]*try),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.random == nil {
+		var seed [32]byte
+		crand.Read(seed[:]) // never fails
+		c.random = rand.NewChaCha8(seed)
+	}
+	go c.receive()
+	return c
 }
 
 // Join listens to a group on an interface (0: on all that multicast) until the
 // client is closed: answers to a multicast response address need it.
-func (c *Client) Join(group netip.Addr, ifIndex int) error { return errors.ErrUnsupported }
+func (c *Client) Join(group netip.Addr, ifIndex int) error {
+	return c.transport.Join(group, ifIndex)
+}
 
 // Source returns the address that a datagram to dst would carry, and the
 // interface that it would leave through.
 func (c *Client) Source(dst netip.Addr, via Via) (netip.Addr, int, error) {
-	return netip.Addr{}, 0, errors.ErrUnsupported
+	return c.transport.Source(dst, via)
 }
-
-// Listen joins a group (unless it is the zero Addr) on an interface and calls
-// fn with every DVMRP and mtrace message that arrives, whoever asked for it,
-// until ctx ends (nil), fn returns an error (which it returns) or the client is
-// closed. The packet is fn's only until it returns.
-func (c *Client) Listen(ctx context.Context, group netip.Addr, ifIndex int, fn func(*Packet) error) error {
-	return errors.ErrUnsupported
-}
-
-// Stats returns what the client has counted so far.
-func (c *Client) Stats() Stats { return Stats{} }
 
 // Close closes the transport. Questions under way return what they have with
 // net.ErrClosed.
-func (c *Client) Close() error { return nil }
+func (c *Client) Close() error {
+	err := c.transport.Close()
+	<-c.closed
+	return err
+}
+
+// enter waits for a place among the questions under way. The context that it
+// returns ends with the question's deadline, too.
+func (c *Client) enter(ctx context.Context) (context.Context, func(), error) {
+	cancel := func() {}
+	if c.deadline > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, c.deadline, errDeadline)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		err := cmp.Or(overdue(context.Cause(ctx)), ErrNoAnswer)
+		cancel()
+		return nil, nil, err
+	case <-c.closed:
+		cancel()
+		return nil, nil, c.failure
+	}
+	return ctx, func() { <-c.slots; cancel() }, nil
+}
+
+// action is what a question wants to do next.
+type action int
+
+const (
+	wait action = iota
+	ask
+	done
+)
+
+// step is an action with its time (of wait) or form (of ask).
+type step struct {
+	action action
+	until  time.Time
+	code   dvmrp.Code
+}
+
+// sleep waits for d, a wake, the end of ctx or that of the client: the last two
+// are errors.
+func (c *Client) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.closed:
+		return c.failure
+	}
+	return nil
+}
+
+// run does what a question wants until it is done or its time is over. next and
+// send are called without the lock.
+func (c *Client) run(ctx context.Context, wake <-chan struct{}, next func() step, send func(step) error) error {
+	for {
+		todo := next()
+		var err error
+		switch todo.action {
+		case done:
+			return nil
+		case wait:
+			err = c.sleep(ctx, time.Until(todo.until), wake)
+		case ask:
+			var paced bool
+			paced, err = c.pace(ctx, wake, func() bool { todo = next(); return todo.action == ask })
+			if paced {
+				err = send(todo)
+			}
+		}
+		if err != nil {
+			return overdue(err)
+		}
+	}
+}
+
+// pace waits until a packet may leave and reports whether it still should: a
+// wake makes it ask.
+func (c *Client) pace(ctx context.Context, wake <-chan struct{}, should func() bool) (bool, error) {
+	if err := context.Cause(ctx); err != nil {
+		return false, err
+	}
+	now := time.Now()
+	turn := c.pacer.ReserveN(now, 1)
+	at := now.Add(turn.DelayFrom(now))
+	for now.Before(at) {
+		err := c.sleep(ctx, at.Sub(now), wake)
+		if now = time.Now(); err != nil || !should() {
+			turn.CancelAt(now)
+			return false, err
+		}
+	}
+	return should(), nil
+}
+
+// signal leaves one token in wake.
+func signal(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Client) addNeighbors(n *neighbors) {
+	if n.link {
+		c.links = append(c.links, n)
+	} else {
+		c.routers[n.q.Router] = append(c.routers[n.q.Router], n)
+	}
+}
+
+func (c *Client) removeNeighbors(n *neighbors) {
+	is := func(m *neighbors) bool { return m == n }
+	if n.link {
+		c.links = slices.DeleteFunc(c.links, is)
+		return
+	}
+	left := slices.DeleteFunc(c.routers[n.q.Router], is)
+	if len(left) > 0 {
+		c.routers[n.q.Router] = left
+	} else {
+		delete(c.routers, n.q.Router)
+	}
+}
+
+// receive hands every packet on until the transport ends.
+func (c *Client) receive() {
+	defer close(c.closed)
+	var p Packet
+	for {
+		if err := c.transport.Receive(&p); err != nil {
+			c.failure = err
+			return
+		}
+		c.handle(&p, time.Now())
+	}
+}
+
+// handle hands one packet to whom it concerns.
+func (c *Client) handle(p *Packet, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Received++
+	if len(p.Message) < igmp.FrameLen || len(p.Message) > maxMessage {
+		c.malformed(p, false, errLength)
+		return
+	}
+	c.hear(p)
+	switch igmp.Type(p.Message[0]) {
+	case igmp.TypeDVMRP:
+		c.handleNeighbors(p, now)
+	case igmp.TypeMtraceQuery, igmp.TypeMtraceResponse:
+		c.handleTrace(p, now)
+	default:
+		c.stats.Other++
+	}
+}
+
+// handleNeighbors hands an answer to the questions to its sender, to those
+// whose address it calls its own, and to those asked on its link.
+func (c *Client) handleNeighbors(p *Packet, now time.Time) {
+	code := dvmrp.Code(p.Message[1])
+	if code != dvmrp.CodeNeighbors && code != dvmrp.CodeNeighbors2 {
+		c.stats.Other++
+		return
+	}
+	bad := c.corrupt(p)
+	if len(c.routers) == 0 && len(c.links) == 0 {
+		c.count(p, unasked, bad)
+		return
+	}
+	if err := c.parsed.Parse(p.Message); err != nil {
+		c.malformed(p, bad, err)
+		return
+	}
+	best := unasked
+	direct := c.routers[p.From]
+	for _, n := range direct {
+		best = min(best, n.packet(p, &c.parsed, bad, false, now))
+	}
+	for i := range c.parsed.Interfaces {
+		if local := c.parsed.Interfaces[i].Local; local != p.From {
+			for _, n := range c.routers[local] {
+				best = min(best, n.packet(p, &c.parsed, bad, true, now))
+			}
+		}
+	}
+	// What was asked of the router itself is no answer to the link's question.
+	if len(direct) == 0 {
+		for _, n := range c.links {
+			if n.q.Via.IfIndex == 0 || p.IfIndex == 0 || n.q.Via.IfIndex == p.IfIndex {
+				best = min(best, n.packet(p, &c.parsed, bad, false, now))
+			}
+		}
+	}
+	c.count(p, best, bad)
+}
+
+// corrupt reports whether the checksum of p is wrong, and counts it.
+func (c *Client) corrupt(p *Packet) bool {
+	if igmp.VerifyChecksum(p.Message) {
+		return false
+	}
+	c.stats.Corrupt++
+	c.drop(p, "checksum", nil)
+	return true
+}
+
+// malformed counts a packet that does not parse, if it is not counted as corrupt.
+func (c *Client) malformed(p *Packet, bad bool, err error) {
+	if !bad {
+		c.stats.Malformed++
+	}
+	c.drop(p, "malformed", err)
+}
+
+// count notes what became of a packet; one with a bad checksum is counted as
+// such already.
+func (c *Client) count(p *Packet, v verdict, bad bool) {
+	if bad {
+		return
+	}
+	switch v {
+	case taken:
+		c.stats.Answers++
+	case duplicate:
+		c.stats.Duplicates++
+		c.drop(p, "duplicate", nil)
+	case overflow:
+		c.stats.Overflow++
+		c.drop(p, "too much of it", nil)
+	case spoofed:
+		c.stats.Spoofed++
+		c.drop(p, "contradicts the question", nil)
+	case unasked:
+		c.stats.Unasked++
+		c.drop(p, "unasked", nil)
+	}
+}
+
+var errLength = errors.New("shorter than IGMP or longer than any answer")
+
+// drop says why a packet was not taken.
+func (c *Client) drop(p *Packet, reason string, err error) {
+	if !c.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	args := []any{"reason", reason, "from", p.From, "to", p.To, "ttl", p.TTL, "interface", p.IfIndex, "length", len(p.Message)}
+	if len(p.Message) > 1 {
+		args = append(args, "type", igmp.Type(p.Message[0]), "code", p.Message[1])
+	}
+	if err != nil {
+		args = append(args, "err", err)
+	}
+	c.log.Debug("packet not taken", args...)
+}
+
+// Stats returns what the client has counted so far.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
 
 // Stats counts packets. Every packet received is in exactly one of Answers,
-// Duplicates, Unasked, Spoofed, Corrupt, Malformed, Overflow and Other, but one
-// that is corrupt and taken for lack of a better one is in Corrupt.
+// Duplicates, Unasked, Spoofed, Corrupt, Malformed, Overflow and Other; one that
+// is corrupt and taken for lack of a better one is in Corrupt.
 type Stats struct {
 	Sent     uint64 // questions, of all tries
 	Received uint64 // messages that the transport handed up
@@ -90,10 +390,64 @@ type Stats struct {
 	// of a router that nobody asked and that does not own an address asked.
 	Unasked uint64
 	// Spoofed are answers that claim to belong to a question under way but
-	// contradict it: the right query id with another source or receiver.
+	// contradict it: the right query id with another source.
 	Spoofed   uint64
 	Corrupt   uint64 // wrong checksum
 	Malformed uint64 // shorter, longer or other than the protocol allows
 	Overflow  uint64 // beyond a limit of what is kept per question
 	Other     uint64 // kinds of message that answer nothing
+}
+
+// Listen joins a group (unless it is the zero Addr) on an interface and calls
+// fn with every message that arrives, whoever asked for it, until ctx ends
+// (nil), fn returns an error (which it returns) or the client is closed. The raw
+// transport hands up mtrace messages and DVMRP answers. The packet is fn's only
+// until it returns; packets that come faster than fn takes them are dropped and
+// counted in [Stats].Overflow, too.
+func (c *Client) Listen(ctx context.Context, group netip.Addr, ifIndex int, fn func(*Packet) error) error {
+	if group.IsValid() {
+		if err := c.Join(group, ifIndex); err != nil {
+			return err
+		}
+	}
+	l := &listener{packets: make(chan Packet, maxListen)}
+	c.mu.Lock()
+	c.listeners = append(c.listeners, l)
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.listeners = slices.DeleteFunc(c.listeners, func(m *listener) bool { return m == l })
+	}()
+	for {
+		select {
+		case p := <-l.packets:
+			if err := fn(&p); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		case <-c.closed:
+			if errors.Is(c.failure, net.ErrClosed) {
+				return net.ErrClosed
+			}
+			return c.failure
+		}
+	}
+}
+
+// listener is a call of Listen.
+type listener struct{ packets chan Packet }
+
+// hear hands a packet to the listeners.
+func (c *Client) hear(p *Packet) {
+	for _, l := range c.listeners {
+		copied := *p
+		copied.Message = slices.Clone(p.Message)
+		select {
+		case l.packets <- copied:
+		default:
+			c.stats.Overflow++
+		}
+	}
 }

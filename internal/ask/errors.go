@@ -1,6 +1,12 @@
 package ask
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
 
 // ErrNoAnswer is in every error that says that a question stayed without an
 // answer: test for it with errors.Is.
@@ -29,3 +35,40 @@ func (e *OpError) Error() string {
 
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
+
+var (
+	errNotIPv4  = errors.New("not an IPv4 address")
+	errDeadline = errors.New("deadline of the question")
+)
+
+// overdue turns the end of the time for one question into its ordinary end.
+func overdue(err error) error {
+	if errors.Is(err, errDeadline) {
+		return nil
+	}
+	return err
+}
+
+// failed returns err as what happened to a question. An error of the transport
+// says it already.
+func failed(op string, object netip.Addr, sent int, began time.Time, err error) error {
+	if _, ok := errors.AsType[*OpError](err); ok {
+		return err
+	}
+	if err == ErrNoAnswer {
+		took := time.Since(began).Round(10 * time.Millisecond)
+		err = fmt.Errorf("%w to %s in %v", err, plural(sent, "question"), cmp.Or(took, 10*time.Millisecond))
+	}
+	e := &OpError{Op: op, Err: err}
+	if object.IsValid() {
+		e.Object = object.String()
+	}
+	return e
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

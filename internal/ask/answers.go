@@ -1,0 +1,315 @@
+package ask
+
+import (
+	"cmp"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mbone/proto/dvmrp"
+)
+
+// answers collects what comes to one question, packet by packet, and says what
+// the routers said. It keeps each different packet once and no more of them than
+// its limits allow.
+//
+// An answer may come in several packets, without number or mark of the end: a
+// packet with room for another record is its last. So packets belong together
+// if a full one came right before the other; two that do not are two versions
+// of the answer, and one of them is forged or damaged.
+type answers struct {
+	link    bool // of a multicast question: any sender counts
+	senders map[sender]*set
+	order   []*set // by first arrival
+	held    int    // bytes
+}
+
+// sender is who sent a packet, and what sort of packet. Packets of different
+// senders are never united.
+type sender struct {
+	from netip.Addr
+	code dvmrp.Code
+	bad  bool // wrong checksum
+}
+
+// set is what came from one sender.
+type set struct {
+	sender
+	alias bool // from is not the address asked
+	tries int  // questions sent until the first packet
+	// Of the first packet.
+	time time.Time
+	rtt  time.Duration
+	// changed is when a new packet came last, by this host's clock, and began
+	// when the first did.
+	began, changed time.Time
+	// completed is since when every answer in the set is complete; zero if not.
+	completed time.Time
+	parts     []part
+	index     map[string]int // of parts, by message
+	// previous is the part before, if it was full and goes on; else -1.
+	previous int
+	arrivals int
+}
+
+// part is one packet of an answer.
+type part struct {
+	message string
+	version dvmrp.Version
+	ttl     uint8
+	full    bool
+	rounds  uint64 // bit n: came after question n+1
+	arrival int    // number of its latest arrival in a new round
+	group   int    // index of a part of the same answer, the least in the end
+}
+
+// arrival is a packet as it comes to add.
+type arrival struct {
+	packet *Packet
+	parsed *dvmrp.Neighbors
+	bad    bool
+	alias  bool
+	now    time.Time
+	rtt    time.Duration
+	round  int // questions sent so far, from 1
+}
+
+// verdict is what became of a packet; the better the less.
+type verdict int
+
+const (
+	taken verdict = iota
+	duplicate
+	overflow
+	spoofed
+	unasked
+)
+
+// add takes a packet.
+func (a *answers) add(v arrival) verdict {
+	who := sender{v.packet.From, v.parsed.Code, v.bad}
+	s := a.senders[who]
+	maxSets, maxBytes := maxSenders, maxHeld
+	if a.link {
+		maxSets, maxBytes = maxLinkSenders, maxLinkHeld
+	}
+	round := uint64(1) << (min(v.round, 64) - 1)
+	if s != nil {
+		if i, known := s.index[string(v.packet.Message)]; known {
+			again := s.parts[i].rounds&round != 0
+			s.follow(i)
+			if again {
+				return duplicate
+			}
+			s.parts[i].rounds |= round
+			s.parts[i].arrival = s.arrivals
+			s.check(v.now)
+			return taken
+		}
+	}
+	if s == nil && len(a.order) >= maxSets || s != nil && len(s.parts) >= maxParts ||
+		a.held+len(v.packet.Message)+partOverhead > maxBytes {
+		return overflow
+	}
+	if s == nil {
+		s = &set{
+			sender: who, alias: v.alias, tries: v.round, time: v.packet.Time, rtt: v.rtt, began: v.now,
+			index: make(map[string]int), previous: -1,
+		}
+		if a.senders == nil {
+			a.senders = make(map[sender]*set)
+		}
+		a.senders[who] = s
+		a.order = append(a.order, s)
+	}
+	a.held += len(v.packet.Message) + partOverhead
+	i := len(s.parts)
+	s.parts = append(s.parts, part{
+		message: string(v.packet.Message), version: v.parsed.Version, ttl: v.packet.TTL,
+		full: v.parsed.Full(), rounds: round, group: i,
+	})
+	s.index[s.parts[i].message] = i
+	s.changed = v.now
+	s.follow(i)
+	s.parts[i].arrival = s.arrivals
+	s.check(v.now)
+	return taken
+}
+
+// follow notes that part i came: right after a full one it belongs to the same
+// answer, if it has the same version and came as far.
+func (s *set) follow(i int) {
+	s.arrivals++
+	if p := s.previous; p >= 0 && s.parts[p].version == s.parts[i].version && s.parts[p].ttl == s.parts[i].ttl {
+		s.join(p, i)
+	}
+	s.previous = -1
+	if s.parts[i].full {
+		s.previous = i
+	}
+}
+
+// join makes the groups of parts i and j one.
+func (s *set) join(i, j int) {
+	from, to := max(s.parts[i].group, s.parts[j].group), min(s.parts[i].group, s.parts[j].group)
+	if from == to {
+		return
+	}
+	for k := range s.parts {
+		if s.parts[k].group == from {
+			s.parts[k].group = to
+		}
+	}
+}
+
+// asked forgets the part before: what comes next answers another question.
+func (a *answers) asked() {
+	for _, s := range a.order {
+		s.previous = -1
+	}
+}
+
+// check notes whether all that came is complete. A full packet alone beside a
+// complete answer may be the first half of it that came late.
+func (s *set) check(now time.Time) {
+	for _, g := range s.groups() {
+		if !s.complete(g) {
+			s.completed = time.Time{}
+			return
+		}
+	}
+	if s.completed.IsZero() {
+		s.completed = now
+	}
+}
+
+// complete reports whether a group surely has all of its packets: it is one
+// packet with room, or it has such a packet, was asked for twice at least, and
+// came as a whole once.
+func (s *set) complete(group int) bool {
+	common, seen, end, n := ^uint64(0), uint64(0), false, 0
+	for i := range s.parts {
+		if p := &s.parts[i]; p.group == group {
+			common &= p.rounds
+			seen |= p.rounds
+			end = end || !p.full
+			n++
+		}
+	}
+	return end && (n == 1 || common != 0 && bits.OnesCount64(seen) > 1)
+}
+
+// repeated reports whether a packet came after two questions: damage done by the
+// sender, not on the way.
+func (s *set) repeated() bool {
+	return slices.ContainsFunc(s.parts, func(p part) bool { return bits.OnesCount64(p.rounds) > 1 })
+}
+
+// groups returns the first parts of the answers in s, in the order in which they came.
+func (s *set) groups() []int {
+	var g []int
+	for i := range s.parts {
+		if s.parts[i].group == i {
+			g = append(g, i)
+		}
+	}
+	return g
+}
+
+// rank orders what one router said: good before bad, the address asked before
+// aliases, the new form before the old one, the first before the later ones.
+func rank(a, b *set) int {
+	return cmp.Or(order(a.bad, b.bad), order(a.alias, b.alias), cmp.Compare(b.code, a.code))
+}
+
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// best returns the best set, nil if nothing came.
+func (a *answers) best() *set {
+	if len(a.order) == 0 {
+		return nil
+	}
+	return slices.MinFunc(a.order, rank)
+}
+
+// answer returns what s says about the router asked, with its conflicts: the
+// first version that is complete, if one is.
+func (s *set) answer(asked netip.Addr) NeighborsAnswer {
+	groups := s.groups()
+	slices.SortStableFunc(groups, func(a, b int) int { return order(!s.complete(a), !s.complete(b)) })
+	answer := s.unite(asked, groups[0])
+	for _, g := range groups[1:min(len(groups), 1+maxConflicts)] {
+		answer.Conflicts = append(answer.Conflicts, s.unite(asked, g))
+	}
+	return answer
+}
+
+// unite makes one answer of the packets of a group.
+func (s *set) unite(asked netip.Addr, group int) NeighborsAnswer {
+	var parts []part
+	for _, p := range s.parts {
+		if p.group == group {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.arrival, b.arrival) })
+	answer := NeighborsAnswer{
+		Asked: asked, From: s.from, Old: s.code == dvmrp.CodeNeighbors, Version: parts[0].version,
+		RTT: s.rtt, Tries: s.tries, Packets: len(parts), BadChecksum: s.bad,
+		Uncertain: !s.complete(group), Time: s.time,
+	}
+	first := make(map[record]int)
+	for _, p := range parts {
+		var n dvmrp.Neighbors // its slices become the answer's
+		if n.Parse([]byte(p.message)) != nil {
+			continue // cannot be: add was given the same bytes parsed
+		}
+		before := len(answer.Interfaces)
+		for _, i := range n.Interfaces {
+			key := record{i.Local, i.Metric, i.Threshold, i.Flags}
+			at, seen := first[key]
+			switch {
+			case seen && at < before && i.Flags&dvmrp.FlagTunnel == 0:
+				answer.Interfaces[at].Neighbors = union(answer.Interfaces[at].Neighbors, i.Neighbors)
+			case !seen:
+				first[key] = len(answer.Interfaces)
+				fallthrough
+			default:
+				answer.Interfaces = append(answer.Interfaces, i)
+			}
+		}
+	}
+	return answer
+}
+
+// record is what the second half of a record that was split repeats. Tunnels
+// from one address may look alike but have one neighbour each and are not split.
+type record struct {
+	local             netip.Addr
+	metric, threshold uint8
+	flags             dvmrp.InterfaceFlags
+}
+
+// union appends to a what is new in b, which is short: a packet's worth.
+func union(a, b []netip.Addr) []netip.Addr {
+	had := make(map[netip.Addr]bool, len(a))
+	for _, x := range a {
+		had[x] = true
+	}
+	for _, x := range b {
+		if !had[x] {
+			had[x] = true
+			a = append(a, x)
+		}
+	}
+	return a
+}

@@ -1,0 +1,266 @@
+package ask
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mbone/proto/dvmrp"
+)
+
+// neighbors is a question under way. Its fields belong to who holds the
+// client's lock. It does no I/O and reads no clock: packets and times go in,
+// what to do next comes out.
+type neighbors struct {
+	q        NeighborsQuestion
+	link     bool // q.Router is a multicast address
+	tries    int
+	estimate *estimator
+	wake     chan struct{} // something came; holds one token
+
+	answers answers
+	sent    int // questions
+	due     time.Time
+	again   int // questions beyond tries, to complete an answer
+	// When the question of each form was sent first and last.
+	asked [dvmrp.CodeAskNeighbors2 + 1]struct{ first, last time.Time }
+	// wantsNew is set by an old answer that says: ask me with code 5.
+	wantsNew, answeredOld bool
+}
+
+func newNeighbors(q NeighborsQuestion, e *estimator) *neighbors {
+	n := &neighbors{q: q, link: q.Router.IsMulticast(), tries: q.Tries, estimate: e, wake: make(chan struct{}, 1)}
+	n.answers.link = n.link
+	if n.tries <= 0 {
+		n.tries = DefaultTries
+		if n.link {
+			n.tries = DefaultMulticastTries
+		}
+	}
+	return n
+}
+
+// next says what to do at now.
+func (n *neighbors) next(now time.Time) step {
+	if n.sent == 0 {
+		return step{action: ask, code: n.form()}
+	}
+	if n.link {
+		return n.silence(now)
+	}
+	if n.wantsNew {
+		return step{action: ask, code: dvmrp.CodeAskNeighbors2}
+	}
+	s := n.answers.best()
+	if s == nil || s.bad {
+		if s != nil && s.repeated() && !now.Before(n.due) {
+			return step{action: done}
+		}
+		return n.silence(now)
+	}
+	until := n.settled(s)
+	switch {
+	case now.Before(until):
+		return step{action: wait, until: until}
+	case !s.completed.IsZero() || n.again >= maxAgain:
+		return step{action: done}
+	}
+	return step{action: ask, code: s.code - 1}
+}
+
+// silence is next as long as there is no good answer.
+func (n *neighbors) silence(now time.Time) step {
+	switch {
+	case now.Before(n.due):
+		return step{action: wait, until: n.due}
+	case n.sent < n.tries:
+		return step{action: ask, code: n.form()}
+	}
+	return step{action: done}
+}
+
+// settled returns the time until which a good answer waits: for one that
+// contradicts it, or for its other packets.
+func (n *neighbors) settled(s *set) time.Time {
+	if !s.completed.IsZero() {
+		switch {
+		case n.q.Linger < 0:
+			return s.completed
+		case n.q.Linger > 0:
+			return s.completed.Add(n.q.Linger)
+		}
+		return s.completed.Add(settle(s.rtt))
+	}
+	until := s.changed.Add(settle(s.rtt))
+	if limit := s.began.Add(maxWait); until.After(limit) {
+		until = limit
+	}
+	if n.again > 0 && until.Before(n.due) {
+		return n.due
+	}
+	return until
+}
+
+// form returns the form of the next try: the new one twice, then in turn the old
+// one and the new. mrinfo stays with the old one, which a mrouted without
+// neighbours does not answer at all.
+func (n *neighbors) form() dvmrp.Code {
+	if n.sent < 2 || n.sent%2 != 0 || n.answeredOld {
+		return dvmrp.CodeAskNeighbors2
+	}
+	return dvmrp.CodeAskNeighbors
+}
+
+// sending notes that a question leaves at now.
+func (n *neighbors) sending(code dvmrp.Code, now time.Time) {
+	try := n.sent
+	if s := n.answers.best(); s != nil && !s.bad && !n.link {
+		try = n.again
+		n.again++
+	}
+	if code == dvmrp.CodeAskNeighbors2 {
+		n.wantsNew = false
+	}
+	n.answers.asked()
+	n.due = now.Add(n.waits(try))
+	n.sent++
+	n.left(code, now)
+}
+
+// left notes when a question left.
+func (n *neighbors) left(code dvmrp.Code, at time.Time) {
+	a := &n.asked[code]
+	if a.first.IsZero() {
+		a.first = at
+	}
+	a.last = at
+}
+
+// waits returns how long a try waits.
+func (n *neighbors) waits(try int) time.Duration {
+	switch {
+	case n.q.Wait > 0:
+		return n.q.Wait
+	case n.link:
+		return DefaultMulticastWait
+	}
+	return n.estimate.wait(try)
+}
+
+// packet takes a well-formed answer with code 4 or 6.
+func (n *neighbors) packet(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, now time.Time) verdict {
+	asked := n.asked[parsed.Code-1]
+	if asked.first.IsZero() {
+		return unasked
+	}
+	v := n.take(p, parsed, bad, alias, now)
+	if v == taken {
+		signal(n.wake)
+	}
+	return v
+}
+
+func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, now time.Time) verdict {
+	asked := n.asked[parsed.Code-1]
+	if parsed.Code == dvmrp.CodeNeighbors && parsed.Version.Level() != 0 && !n.link {
+		if n.answeredOld || bad || alias {
+			return duplicate
+		}
+		n.answeredOld, n.wantsNew = true, true
+		return taken
+	}
+	if !n.link && !bad && len(n.answers.order) == 0 {
+		n.estimate.add(roundTrip(asked.first, p.Time, now))
+	}
+	return n.answers.add(arrival{
+		packet: p, parsed: parsed, bad: bad, alias: alias, now: now,
+		rtt: roundTrip(asked.last, p.Time, now), round: n.sent,
+	})
+}
+
+// result returns what the routers said.
+func (n *neighbors) result() []NeighborsAnswer {
+	if !n.link {
+		if s := n.answers.best(); s != nil {
+			return []NeighborsAnswer{s.answer(n.q.Router)}
+		}
+		return nil
+	}
+	routers := make(map[netip.Addr]*set)
+	for _, s := range n.answers.order {
+		if r := routers[s.from]; r == nil || rank(s, r) < 0 {
+			routers[s.from] = s
+		}
+	}
+	var all []NeighborsAnswer
+	for _, s := range routers {
+		all = append(all, s.answer(n.q.Router))
+	}
+	slices.SortFunc(all, func(a, b NeighborsAnswer) int { return a.From.Compare(b.From) })
+	return all
+}
+
+// Neighbors asks q.Router for its interfaces and neighbours. One router gives
+// one answer; a multicast address gives every router that answered, sorted by
+// address, and that may be none without an error.
+//
+// If ctx ends or the client is closed, what came until then is returned
+// together with the error. A router that did not answer is an [OpError] with
+// [ErrNoAnswer].
+func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]NeighborsAnswer, error) {
+	began := time.Now()
+	if !q.Router.Is4() {
+		return nil, failed("ask", q.Router, 0, began, errNotIPv4)
+	}
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return nil, failed("ask", q.Router, 0, began, err)
+	}
+	defer leave()
+
+	c.mu.Lock()
+	n := newNeighbors(q, &c.estimate)
+	c.addNeighbors(n)
+	c.mu.Unlock()
+	err = c.run(ctx, n.wake, func() step {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return n.next(time.Now())
+	}, func(s step) error { return c.sendNeighbors(n, s.code) })
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeNeighbors(n)
+	answers := n.result()
+	switch s := n.answers.best(); {
+	case err != nil && !n.link && s != nil && !s.bad && !s.completed.IsZero():
+		return answers, nil // it was only lingering
+	case err == nil && len(answers) == 0 && !n.link:
+		err = ErrNoAnswer
+	}
+	if err != nil {
+		err = failed("ask", q.Router, n.sent, began, err)
+	}
+	return answers, err
+}
+
+// sendNeighbors sends one question.
+func (c *Client) sendNeighbors(n *neighbors, code dvmrp.Code) error {
+	message, err := (&dvmrp.Ask{Code: code, Version: dvmrp.Mrouted}).AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	n.sending(code, time.Now())
+	c.stats.Sent++
+	c.mu.Unlock()
+	at, err := c.transport.Send(Datagram{To: n.q.Router, Via: n.q.Via, Message: message})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.left(code, at)
+	return nil
+}

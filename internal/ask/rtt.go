@@ -1,0 +1,50 @@
+package ask
+
+import "time"
+
+// estimator follows the round trips of all questions of a client and says how
+// long to wait for an answer, as RFC 6298 does for TCP.
+type estimator struct {
+	smoothed, deviation time.Duration
+	measured            bool
+}
+
+// add takes a measured round trip. Where several tries were sent it is the time
+// since the first: too long rather than too short, so that a path slower than
+// the wait is learnt at all.
+func (e *estimator) add(rtt time.Duration) {
+	rtt = max(rtt, 0)
+	if !e.measured {
+		e.smoothed, e.deviation, e.measured = rtt, rtt/2, true
+		return
+	}
+	e.deviation += ((e.smoothed - rtt).Abs() - e.deviation) / 4
+	e.smoothed += (rtt - e.smoothed) / 8
+}
+
+// wait returns how long try 0, 1, 2, ... waits.
+func (e *estimator) wait(try int) time.Duration {
+	w := firstWait
+	if e.measured {
+		w = max(e.smoothed+4*e.deviation, minWait)
+	}
+	for ; try > 0 && w < maxWait; try-- {
+		w *= 2
+	}
+	return min(w, maxWait)
+}
+
+// settle returns how long to wait for what may follow a packet that took rtt.
+func settle(rtt time.Duration) time.Duration {
+	return min(max(2*rtt, minWait), maxWait)
+}
+
+// roundTrip returns the time from sent to received, which is the kernel's wall
+// clock; now bounds it where that clock was set meanwhile or is not known.
+func roundTrip(sent, received, now time.Time) time.Duration {
+	most := now.Sub(sent)
+	if rtt := received.Sub(sent); rtt >= 0 && rtt <= most {
+		return rtt
+	}
+	return max(most, 0)
+}
