@@ -59,6 +59,7 @@ type part struct {
 	version dvmrp.Version
 	ttl     uint8
 	full    bool
+	lists   bool   // the address asked, or its sender's, is one of its local addresses
 	rounds  uint64 // bit n: came after question n+1
 	arrival int    // number of its latest arrival in a new round
 	group   int    // index of a part of the same answer, the least in the end
@@ -70,6 +71,7 @@ type arrival struct {
 	parsed *dvmrp.Neighbors
 	bad    bool
 	alias  bool
+	lists  bool
 	now    time.Time
 	rtt    time.Duration
 	round  int // questions sent so far, from 1
@@ -127,7 +129,7 @@ func (a *answers) add(v arrival) verdict {
 	i := len(s.parts)
 	s.parts = append(s.parts, part{
 		message: string(v.packet.Message), version: v.parsed.Version, ttl: v.packet.TTL,
-		full: v.parsed.Full(), rounds: round, group: i,
+		full: v.parsed.Full(), lists: v.lists, rounds: round, group: i,
 	})
 	s.index[s.parts[i].message] = i
 	s.changed = v.now
@@ -184,20 +186,23 @@ func (s *set) check(now time.Time) {
 	}
 }
 
-// complete reports whether a group surely has all of its packets: it is one
-// packet with room, or it has such a packet, was asked for twice at least, and
-// came as a whole once.
+// complete reports whether a group has all of its packets, as far as can be
+// known: it is one packet with room that lists the router's address, or it has a
+// packet with room, was asked for twice at least, and came as a whole once. (A
+// last packet that lists the address, alone because all before it were lost, is
+// taken for the whole.)
 func (s *set) complete(group int) bool {
-	common, seen, end, n := ^uint64(0), uint64(0), false, 0
+	common, seen, end, lists, n := ^uint64(0), uint64(0), false, false, 0
 	for i := range s.parts {
 		if p := &s.parts[i]; p.group == group {
 			common &= p.rounds
 			seen |= p.rounds
 			end = end || !p.full
+			lists = lists || p.lists
 			n++
 		}
 	}
-	return end && (n == 1 || common != 0 && bits.OnesCount64(seen) > 1)
+	return end && (n == 1 && lists || common != 0 && bits.OnesCount64(seen) > 1)
 }
 
 // repeated reports whether a packet came after two questions: damage done by the

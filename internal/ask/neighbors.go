@@ -174,9 +174,19 @@ func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, no
 		n.estimate.add(roundTrip(asked.first, p.Time, now))
 	}
 	return n.answers.add(arrival{
-		packet: p, parsed: parsed, bad: bad, alias: alias, now: now,
+		packet: p, parsed: parsed, bad: bad, alias: alias, lists: n.lists(p.From, parsed), now: now,
 		rtt: roundTrip(asked.last, p.Time, now), round: n.sent,
 	})
+}
+
+// lists reports whether an answer names the address asked, or that of its sender
+// for a question to a link. No router lists its loopback address.
+func (n *neighbors) lists(from netip.Addr, parsed *dvmrp.Neighbors) bool {
+	want := n.q.Router
+	if n.link {
+		want = from
+	}
+	return want.IsLoopback() || slices.ContainsFunc(parsed.Interfaces, func(i dvmrp.Interface) bool { return i.Local == want })
 }
 
 // result returns what the routers said.
