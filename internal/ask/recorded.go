@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,6 +27,7 @@ type Recorded struct {
 	open    map[pair]*conversation
 	closed  []NeighborsAnswer
 	newest  map[netip.Addr]int // in closed, by router
+	swept   time.Time
 	held    int
 	dropped int
 }
@@ -43,7 +45,6 @@ type conversation struct {
 	answers answers
 	asked   netip.Addr // invalid if the question is not in the recording
 	last    time.Time
-	held    int
 }
 
 // Add takes the next packet of the recording; those of other kinds are ignored.
@@ -89,6 +90,10 @@ func (r *Recorded) answer(p *Packet) {
 	var parsed dvmrp.Neighbors
 	if parsed.Parse(p.Message) != nil {
 		return
+	}
+	if gap(r.swept, p.Time) {
+		r.sweep(func(c *conversation) bool { return gap(c.last, p.Time) })
+		r.swept = p.Time
 	}
 	who := pair{p.To, p.From}
 	c := r.open[who]
@@ -153,6 +158,22 @@ var (
 // gap is whether too much time lies between two packets; clocks may go back.
 func gap(before, after time.Time) bool { return after.Sub(before).Abs() > recordedGap }
 
+// sweep closes the conversations that are over, in the order of their ends.
+func (r *Recorded) sweep(over func(*conversation) bool) {
+	var ended []pair
+	for who, c := range r.open {
+		if over(c) {
+			ended = append(ended, who)
+		}
+	}
+	slices.SortFunc(ended, func(a, b pair) int {
+		return cmp.Or(r.open[a].last.Compare(r.open[b].last), a.router.Compare(b.router), a.asker.Compare(b.asker))
+	})
+	for _, who := range ended {
+		r.close(who)
+	}
+}
+
 // close makes an answer of a conversation. One that says what the router's
 // newest answer said is dropped: a recording shows what changed.
 func (r *Recorded) close(who pair) {
@@ -189,24 +210,9 @@ func sameAnswer(a, b *NeighborsAnswer) bool {
 // and Tries mean nothing where the recording lacks the question. It is called
 // once, at the end.
 func (r *Recorded) Answers() []NeighborsAnswer {
-	open := make([]pair, 0, len(r.open))
-	for who := range r.open {
-		open = append(open, who)
-	}
-	slices.SortFunc(open, func(a, b pair) int {
-		if order := r.open[a].last.Compare(r.open[b].last); order != 0 {
-			return order
-		}
-		if order := a.router.Compare(b.router); order != 0 {
-			return order
-		}
-		return a.asker.Compare(b.asker)
-	})
-	for _, who := range open {
-		r.close(who)
-	}
+	r.sweep(func(*conversation) bool { return true })
 	slices.SortStableFunc(r.closed, func(a, b NeighborsAnswer) int { return a.Time.Compare(b.Time) })
-	// Conversations with several askers did not end in the order in which they began.
+	// Conversations with several askers may end in another order than they began.
 	newest := make(map[netip.Addr]NeighborsAnswer)
 	return slices.DeleteFunc(r.closed, func(a NeighborsAnswer) bool {
 		before, ok := newest[a.From]
