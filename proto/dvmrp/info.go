@@ -3,6 +3,8 @@ package dvmrp
 import (
 	"bytes"
 	"fmt"
+
+	"mbone/proto/internal/wire"
 )
 
 // Info-Request and Info-Reply are of mrouted 3.9 and later and not in the draft:
@@ -67,25 +69,14 @@ func (i *Info) Parse(b []byte) error {
 		if end > len(b) {
 			break
 		}
-		t := i.grow()
+		i.TLVs = wire.Grow(i.TLVs)
+		t := &i.TLVs[len(i.TLVs)-1]
 		t.Type = InfoType(b[0])
 		t.Value = append(t.Value[:0], b[tlvLen:end]...)
 		b = b[end:]
 	}
 	i.Truncated = len(b) > 0
 	return nil
-}
-
-// grow adds a TLV to i and returns it, with the value slice of one that was there
-// before.
-func (i *Info) grow() *TLV {
-	l := len(i.TLVs)
-	if l < cap(i.TLVs) {
-		i.TLVs = i.TLVs[:l+1]
-	} else {
-		i.TLVs = append(i.TLVs, TLV{})
-	}
-	return &i.TLVs[l]
 }
 
 // Len returns the length of the encoded message.

@@ -33,15 +33,18 @@ import (
 // first fields with a count of its own. There is neither a sequence number nor a
 // mark of the end: see [Neighbors.Full].
 
-// The lengths of a record without neighbours, and the most neighbours that it
-// can count.
 const (
-	recordLen           = 8 // in Neighbors2
-	oldRecordLen        = 7 // in Neighbors
-	maxRecordNeighbors  = 255
-	maxCountOf102       = 15
-	addrLen             = 4
-	emptyRecordCount102 = maxCountOf102 + 1
+	addrLen = 4
+
+	// The length of a record without neighbours.
+	recordLen    = 8 // in Neighbors2
+	oldRecordLen = 7 // in Neighbors
+
+	// The largest count of neighbours.
+	maxCount    = 255
+	maxCount102 = 15 // of IOS 10.2
+	// emptyCount102 is a count that means 0 in version 10.2, where 0 means 1.
+	emptyCount102 = 16
 )
 
 // InterfaceFlags describe one interface in a Neighbors2 answer.
@@ -113,7 +116,8 @@ func (n *Neighbors) Parse(b []byte) error {
 	n.Interfaces = n.Interfaces[:0]
 	fixed := n.fixedLen()
 	for b = b[HeaderLen:]; len(b) >= fixed; {
-		i := n.grow()
+		n.Interfaces = wire.Grow(n.Interfaces)
+		i := &n.Interfaces[len(n.Interfaces)-1]
 		i.Local = wire.Addr(b)
 		i.Metric, i.Threshold = b[4], b[5]
 		i.Flags = 0
@@ -125,8 +129,8 @@ func (n *Neighbors) Parse(b []byte) error {
 			switch {
 			case count == 0:
 				count = 1
-			case count > maxCountOf102:
-				count &= maxCountOf102
+			case count > maxCount102:
+				count &= maxCount102
 			}
 		}
 		b = b[fixed:]
@@ -140,18 +144,6 @@ func (n *Neighbors) Parse(b []byte) error {
 	}
 	n.Truncated = n.Truncated || len(b) > 0
 	return nil
-}
-
-// grow adds an interface to n and returns it, with the Neighbors slice of one
-// that was there before.
-func (n *Neighbors) grow() *Interface {
-	l := len(n.Interfaces)
-	if l < cap(n.Interfaces) {
-		n.Interfaces = n.Interfaces[:l+1]
-	} else {
-		n.Interfaces = append(n.Interfaces, Interface{})
-	}
-	return &n.Interfaces[l]
 }
 
 // fixedLen returns the length of a record without neighbours; its last byte is
@@ -201,15 +193,15 @@ func (n *Neighbors) AppendBinary(b []byte) ([]byte, error) {
 }
 
 func (n *Neighbors) appendRecord(b []byte, i *Interface) ([]byte, error) {
-	count, limit := len(i.Neighbors), maxRecordNeighbors
+	count, limit := len(i.Neighbors), maxCount
 	if n.of102() {
-		limit = maxCountOf102
+		limit = maxCount102
 	}
 	if count > limit {
 		return b, fmt.Errorf("%d neighbours, at most %d can be counted", count, limit)
 	}
 	if n.of102() && count == 0 {
-		count = emptyRecordCount102 // its low four bits are 0
+		count = emptyCount102
 	}
 	b, err := wire.AppendAddr(b, i.Local, "local address")
 	if err != nil {

@@ -110,7 +110,8 @@ func (r *ReportV3) Parse(b []byte) error {
 			r.Truncated = true
 			break
 		}
-		c := r.grow()
+		r.Records = wire.Grow(r.Records)
+		c := &r.Records[len(r.Records)-1]
 		c.Type = RecordType(b[0])
 		c.Group = wire.Addr(b[4:])
 		c.Sources = wire.Addrs(c.Sources[:0], b[recordLen:sourcesEnd])
@@ -118,18 +119,6 @@ func (r *ReportV3) Parse(b []byte) error {
 		b = b[end:]
 	}
 	return nil
-}
-
-// grow adds a record to r and returns it, with the slices of one that was there
-// before.
-func (r *ReportV3) grow() *Record {
-	l := len(r.Records)
-	if l < cap(r.Records) {
-		r.Records = r.Records[:l+1]
-	} else {
-		r.Records = append(r.Records, Record{})
-	}
-	return &r.Records[l]
 }
 
 // Len returns the length of the encoded message.

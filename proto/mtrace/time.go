@@ -35,9 +35,9 @@ func TimeNear(v uint32, ref time.Time) time.Time {
 func DiffMS(a, b uint32) int { return int(int64(int32(a-b)) * 125 >> 13) }
 
 // RepairTime returns arrival as a router should have written it. mrouted 3.3 put
-// Unix seconds and microseconds without the NTP offset: such a time lies more
-// than 4.5 hours from that of the query, sent, and is converted; any other is
-// returned as it is.
+// Unix seconds without the NTP offset, and a fraction in units of 16 µs: such a
+// time lies more than 4.5 hours from that of the query, sent, and is converted,
+// as mtrace does it; any other is returned as it is.
 func RepairTime(arrival, sent uint32) uint32 {
 	const far = 0x3fffffff
 	d := int64(int32(arrival - sent))

@@ -1,5 +1,5 @@
-// Package wire holds what the codecs below proto share: IPv4 addresses on the
-// wire.
+// Package wire holds what the codecs below proto share: IPv4 addresses, and
+// slices that are used again.
 package wire
 
 import (
@@ -41,4 +41,15 @@ func Addrs(addrs []netip.Addr, b []byte) []netip.Addr {
 		addrs = append(addrs, Addr(b))
 	}
 	return addrs
+}
+
+// Grow returns s with one more element. Where s has room, it is the one that lay
+// behind the end, with whatever it holds: its slices can be used again. Otherwise
+// it is zero.
+func Grow[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
 }
