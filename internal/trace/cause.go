@@ -1,0 +1,101 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+
+	"mbone/proto/mtrace"
+	"mbone/report"
+)
+
+// nobody says what is likely wrong if no router answered at all.
+func (t *Tracer) nobody() report.Cause {
+	c := report.Cause{Code: "no_last_hop"}
+	switch {
+	case t.q.Gateway.IsValid():
+		c.Text = fmt.Sprintf("router %s does not answer mtrace, or has no way back to %s", t.q.Gateway, t.q.Local)
+		c.Fix = "ask it with mrinfo"
+	case t.q.OnLink:
+		c.Text = fmt.Sprintf("no multicast router on the link of %s knows mtrace and has a route to %s", t.q.Receiver, t.q.Source)
+		c.Fix = "name the router with -g"
+	default:
+		c.Text = fmt.Sprintf("the query to %s does not come to a router next to %s", t.q.Group, t.q.Receiver)
+		c.Fix = "name the receiver's router with -g"
+	}
+	return c
+}
+
+// suspects says what is likely wrong if hop n did not answer, though the router
+// before it sent the request on to it, the likeliest first.
+func (t *Tracer) suspects(n int) []report.Cause {
+	last := &t.hops[n-2]
+	at := n - 1
+	var causes []report.Cause
+	add := func(hop int, code, text, fix string) {
+		causes = append(causes, report.Cause{Hop: hop, Code: code, Text: text, Fix: fix})
+	}
+	next := t.next.Address
+	if !next.IsValid() {
+		add(at, "unknown_previous", fmt.Sprintf("hop %d, %s, does not know its previous hop", at, last.addr()), "")
+		return causes
+	}
+	switch {
+	case t.next.version != nil:
+		// Its answer came back, so that an answer to mtrace would, too.
+		add(n, "no_mtrace", fmt.Sprintf("%s answers mrinfo but not mtrace", next), "")
+	case last.frr():
+		add(n, "frr_answer", fmt.Sprintf("%s is likely FRR, as hop %d is: it answers askers on its own links only", next, at),
+			fmt.Sprintf("ask from the link between them, or set proxy_arp on %s at hop %d", last.Incoming, at))
+	default:
+		add(at, "router_alert", fmt.Sprintf("answers from behind hop %d, %s, do not come back: "+
+			"a Linux multicast router swallows packets with Router Alert", at, last.addr()),
+			"set \"no router-alert\" in the mrouted.conf of all routers")
+	}
+	add(at, "not_passed_on", fmt.Sprintf("hop %d, %s, does not pass requests on to %s", at, last.addr(), next), "")
+	if t.next.version == nil {
+		add(n, "silent", fmt.Sprintf("%s is down, filters IGMP, or has no way back to %s", next, t.q.Local), "")
+	}
+	return causes
+}
+
+func (h *hop) addr() netip.Addr {
+	if h.Outgoing.IsUnspecified() {
+		return h.Incoming
+	}
+	return h.Outgoing
+}
+
+// codeCauses explains forwarding codes that keep traffic or traces from going on.
+func codeCauses(hops []hop, source netip.Addr) []report.Cause {
+	var causes []report.Cause
+	seen := make(map[netip.Addr]int)
+	looped := false
+	for i := range hops {
+		h := &hops[i]
+		text, fix := "", ""
+		switch h.Code {
+		case mtrace.CodeNoRoute:
+			text = fmt.Sprintf("has no route to %s", source)
+			fix = "look at its routing table"
+		case mtrace.CodeScoped:
+			text = "is a scope boundary for this group"
+		case mtrace.CodeNoMulticast:
+			text = "has multicast disabled on the interface"
+		case mtrace.CodeAdminProhib:
+			text = "forbids traces by policy"
+		case mtrace.CodeReachedRP:
+			text = "is the rendezvous point: no traffic of this source comes through it now"
+		}
+		if text != "" {
+			causes = append(causes, report.Cause{Hop: i + 1, Code: codeWord(h.Code), Fix: fix,
+				Text: fmt.Sprintf("hop %d, %s, %s", i+1, h.addr(), text)})
+		}
+		if at := seen[h.Outgoing]; at > 0 && !looped && unicast(h.Outgoing) {
+			looped = true
+			causes = append(causes, report.Cause{Hop: i + 1, Code: "routing_loop",
+				Text: fmt.Sprintf("hop %d, %s, is hop %d again: a routing loop", i+1, h.addr(), at)})
+		}
+		seen[h.Outgoing] = i + 1
+	}
+	return causes
+}

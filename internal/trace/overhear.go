@@ -1,0 +1,147 @@
+package trace
+
+import (
+	"net/netip"
+	"time"
+
+	"mbone/internal/ask"
+	"mbone/proto/igmp"
+	"mbone/proto/mtrace"
+	"mbone/report"
+)
+
+// What an overhearer keeps.
+const (
+	// maxPending is how many queries wait for their answers, and maxPaths how
+	// many paths are remembered for statistics. The oldest are forgotten first.
+	maxPending = 4096
+	maxPaths   = 256
+	// pathAge is how long a path is remembered: as mtrace 5.2 does.
+	pathAge = 500 * time.Second
+)
+
+// Overhearer makes paths of the answers to other hosts' traces: packets heard on
+// the wire, or read from a recording. Two answers for one path give statistics.
+type Overhearer struct {
+	// Match limits it to some traces; nil: all.
+	Match func(source, receiver, group netip.Addr) bool
+
+	queries pending[word, sighting]
+	paths   pending[pathKey, *series]
+}
+
+// word is all of the fixed part that a router copies: some programs write the
+// query id and the TTL in another order, so both belong to it.
+type word struct {
+	id, ttl                  uint32
+	source, receiver, respTo netip.Addr
+}
+
+type pathKey struct{ source, receiver, group netip.Addr }
+
+// sighting is what is known of a query. Times are the first ones.
+type sighting struct {
+	query    ask.TraceQuery
+	sent     time.Time
+	seen     bool // the query itself, not only requests
+	answered bool
+}
+
+// Packet takes a message and returns the path that it completes; nil if it
+// completes none: it is no answer, or a repeated one, or does not match.
+func (o *Overhearer) Packet(p *ask.Packet) *report.Path {
+	var m mtrace.Message
+	if m.Parse(p.Message) != nil {
+		return nil
+	}
+	bad := !igmp.VerifyChecksum(p.Message)
+	if o.Match != nil && !o.Match(m.Source, m.Receiver, m.Group) {
+		return nil
+	}
+	key := word{m.QueryID, uint32(m.ResponseTTL), m.Source, m.Receiver, m.Response}
+	s, known := o.queries.get(key)
+	if m.Type == mtrace.TypeQuery {
+		if query := len(m.Blocks) == 0; !known || query && !s.seen {
+			if !known {
+				s.sent = p.Time
+			}
+			s.seen = query
+			s.query = ask.TraceQuery{To: p.To, TTL: p.TTL, Message: m}
+			if query {
+				s.query.Via.Source = p.From
+			}
+			o.queries.put(key, s, maxPending)
+		}
+		return nil
+	}
+	if s.answered || len(m.Blocks) == 0 {
+		return nil
+	}
+	s.answered = true
+	if !known {
+		s.query = ask.TraceQuery{Message: m}
+		s.query.Message.Blocks = nil
+	}
+	o.queries.put(key, s, maxPending)
+	return o.answer(&ask.TraceAnswer{
+		Query: s.query, Sent: s.sent, Received: p.Time, From: p.From, TTL: p.TTL, Message: m, BadChecksum: bad,
+	})
+}
+
+// answer makes a path of an answer, with statistics if the path is known.
+func (o *Overhearer) answer(a *ask.TraceAnswer) *report.Path {
+	m := &a.Message
+	t := Tracer{
+		q:      Question{Source: m.Source, Receiver: m.Receiver, Group: m.Group, Local: a.Query.Via.Source},
+		method: report.MethodOverheard,
+		last:   a,
+		begun:  a.Received,
+	}
+	t.merge(base{}, a, 0)
+	key := pathKey{m.Source, m.Receiver, m.Group}
+	s, known := o.paths.get(key)
+	if known && (len(t.hops) != len(s.previous) || differ(s.previous, t.hops) != nil ||
+		a.Received.Sub(received(s.previous)) > pathAge) {
+		known = false
+	}
+	if !known {
+		o.paths.put(key, &series{base: t.hops, previous: t.hops, samples: 1}, maxPaths)
+	} else {
+		s.markFractions(t.hops)
+	}
+	p := t.path("")
+	if p.Reason = reason(p); p.Reason != "" {
+		p.Complete = false
+	}
+	if known {
+		s.samples++
+		p.Statistics = s.statistics(t.hops)
+		o.paths.put(key, s, maxPaths)
+	}
+	return p
+}
+
+// pending is a map of bounded size that forgets what was put in first.
+type pending[K comparable, V any] struct {
+	values map[K]V
+	order  []K // of the first put
+}
+
+func (p *pending[K, V]) get(k K) (V, bool) {
+	v, ok := p.values[k]
+	return v, ok
+}
+
+func (p *pending[K, V]) put(k K, v V, limit int) {
+	if p.values == nil {
+		p.values = make(map[K]V)
+	}
+	if _, ok := p.values[k]; !ok {
+		if len(p.order) == limit {
+			delete(p.values, p.order[0])
+			p.order = p.order[1:]
+		}
+		p.order = append(p.order, k)
+	}
+	p.values[k] = v
+}
