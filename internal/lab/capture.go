@@ -74,7 +74,11 @@ func (h *Host) Capture(iface string, protocol uint8) (*Capture, error) {
 			return err
 		}
 		c.file = os.NewFile(uintptr(fd), "capture")
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, captureBuffer) // less is granted silently, too
+		raw, err := c.file.SyscallConn()
+		if err != nil {
+			return err
+		}
+		setReadBuffer(raw, captureBuffer)
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
 			unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, program),

@@ -55,6 +55,7 @@ type Host struct {
 	wires         []*Wire
 	private       []string
 	programs      []*Cmd
+	forwards      *forwarding // nil: the lab does not own its multicast routing table
 }
 
 // Wire joins an interface of a host to a LAN.
@@ -243,6 +244,9 @@ func newHost(l *Lab, name string) (*Host, error) {
 }
 
 func (h *Host) release() {
+	if h.forwards != nil {
+		h.forwards.table.Close()
+	}
 	for _, f := range []*os.File{h.net, h.mnt, h.uts} {
 		if f != nil {
 			f.Close()
@@ -310,16 +314,25 @@ func (h *Host) Sysctl(key, value string) error {
 }
 
 func writeSysctl(key, value string) error {
-	if !strings.Contains(key, "/") {
-		key = strings.ReplaceAll(key, ".", "/")
+	path, err := sysctlPath(key)
+	if err == nil {
+		err = os.WriteFile(path, []byte(value), 0)
 	}
-	if !strings.HasPrefix(key, "net/") || !filepath.IsLocal(key) {
-		return fmt.Errorf("sysctl %s: only those below net belong to a host", key)
-	}
-	if err := os.WriteFile("/proc/sys/"+key, []byte(value), 0); err != nil {
-		return fmt.Errorf("sysctl %s=%s: %w", strings.ReplaceAll(key, "/", "."), value, err)
+	if err != nil {
+		return fmt.Errorf("sysctl %s=%s: %w", key, value, err)
 	}
 	return nil
+}
+
+func sysctlPath(key string) (string, error) {
+	path := key
+	if !strings.Contains(path, "/") {
+		path = strings.ReplaceAll(path, ".", "/")
+	}
+	if !strings.HasPrefix(path, "net/") || !filepath.IsLocal(path) || filepath.Clean(path) != path {
+		return "", fmt.Errorf("expected a kernel parameter of a host, such as net.ipv4.ip_forward, found %q", key)
+	}
+	return "/proc/sys/" + path, nil
 }
 
 // Attach makes an interface with the addresses given, wires it to a LAN and
@@ -424,6 +437,21 @@ func (w *Wire) AddAddress(p netip.Prefix) error {
 // RemoveAddress takes an address away.
 func (w *Wire) RemoveAddress(p netip.Prefix) error {
 	return w.wrap("remove "+p.String(), w.Host.netlink.AddrDel(w.link(), address(p)))
+}
+
+// Addresses returns the addresses of the interface in the order in which they were added.
+func (w *Wire) Addresses() ([]netip.Prefix, error) {
+	list, err := w.Host.netlink.AddrList(w.link(), unix.AF_INET)
+	if err != nil {
+		return nil, w.wrap("list addresses", err)
+	}
+	var prefixes []netip.Prefix
+	for _, a := range list {
+		ip, _ := netip.AddrFromSlice(a.IP.To4())
+		bits, _ := a.Mask.Size()
+		prefixes = append(prefixes, netip.PrefixFrom(ip, bits))
+	}
+	return prefixes, nil
 }
 
 // SetUp sets the interface up or down in its host, as an administrator does.
@@ -606,9 +634,8 @@ func (h *Host) Private(dirs ...string) error {
 // (see [Host.Private]), so that no lab changes a file of the machine. Missing
 // directories on the way are made.
 func (h *Host) WriteFile(path string, data []byte, mode os.FileMode) error {
-	path = filepath.Clean(path)
 	h.lab.mu.Lock()
-	ok := slices.ContainsFunc(append(h.private, "/run"), func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
+	ok := isPrivate(h.private, filepath.Clean(path))
 	h.lab.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("lab: host %s: write %s: not below /run or another private directory of the host", h.Name, path)
@@ -626,6 +653,12 @@ func (h *Host) WriteFile(path string, data []byte, mode os.FileMode) error {
 		return fmt.Errorf("lab: host %s: %w", h.Name, err)
 	}
 	return nil
+}
+
+// isPrivate reports whether a clean path is below /run or one of dirs.
+func isPrivate(dirs []string, path string) bool {
+	below := func(dir string) bool { return strings.HasPrefix(path, dir+"/") }
+	return below("/run") || slices.ContainsFunc(dirs, below)
 }
 
 // killAll ends every process that runs in the host, also those that no longer

@@ -102,3 +102,36 @@ func TestCommand(t *testing.T) {
 		t.Errorf("a program that was stopped has exit code %d", code)
 	}
 }
+
+// reach sends a datagram from one host to an address of another.
+func reach(t *testing.T, from, to *Host, a netip.Addr) {
+	t.Helper()
+	reachLimit(t, from, to, a, true)
+}
+
+func reachLimit(t *testing.T, from, to *Host, a netip.Addr, want bool) {
+	t.Helper()
+	limit := 10 * time.Second
+	if !want {
+		limit = 100 * time.Millisecond
+	}
+	var in, out net.PacketConn
+	check(t, to.Do(func() (err error) { in, err = net.ListenPacket("udp4", "0.0.0.0:4001"); return err }))
+	defer in.Close()
+	check(t, from.Do(func() (err error) { out, err = net.ListenPacket("udp4", "0.0.0.0:0"); return err }))
+	defer out.Close()
+	must[int](t)(out.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 4001))))
+	check(t, in.SetReadDeadline(time.Now().Add(limit)))
+	_, _, err := in.ReadFrom(make([]byte, 100))
+	if (err == nil) != want {
+		t.Errorf("%s to %s (%s): %v", from.Name, a, to.Name, err)
+	}
+}
+
+func dial(address string) error {
+	c, err := net.Dial("udp4", address)
+	if err == nil {
+		c.Close()
+	}
+	return err
+}

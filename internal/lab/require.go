@@ -156,8 +156,18 @@ func Until(t TB, limit time.Duration, fn func() error) {
 // failed, what its programs wrote is logged. It requires [Netns].
 func ForTest(t TB) *Lab {
 	t.Helper()
+	return Start(t, "")
+}
+
+// Start is [ForTest] with the hosts and LANs of a topology (see [Parse]).
+func Start(t TB, topology string) *Lab {
+	t.Helper()
 	Require(t, Netns)
-	l, err := New()
+	spec, err := Parse("topology", []byte(topology))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	l, err := Build(spec)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

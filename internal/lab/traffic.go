@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
@@ -100,6 +101,7 @@ func (h *Host) Send(ctx context.Context, f Flow) (sent int, err error) {
 // Receiver counts the packets of a flow at a host.
 type Receiver struct {
 	conn *net.UDPConn
+	raw  syscall.RawConn
 	done chan struct{}
 
 	mu    sync.Mutex
@@ -107,10 +109,11 @@ type Receiver struct {
 	stats ReceiverStats
 }
 
-// ReceiverStats is what came. A flow of n packets has lost n - Packets + Duplicates.
+// ReceiverStats is what came. Packets + Missed is exactly what the network delivered.
 type ReceiverStats struct {
-	Packets    int // all that came, duplicates too
-	Duplicates int
+	Packets    int       // read, duplicates too
+	Duplicates int       // with a number that was read before
+	Missed     int       // came while the socket's buffer was full
 	Last       time.Time // when the last one was read
 }
 
@@ -136,7 +139,11 @@ func (h *Host) Join(group netip.AddrPort, iface string, source netip.Addr) (*Rec
 		p := ipv4.NewPacketConn(r.conn)
 		at := &net.Interface{Index: w.Index}
 		g := &net.UDPAddr{IP: group.Addr().AsSlice()}
-		_ = r.conn.SetReadBuffer(flowBuffer) // less is granted silently, too
+		r.raw, err = r.conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		setReadBuffer(r.raw, flowBuffer)
 		if source.IsValid() {
 			return p.JoinSourceSpecificGroup(at, g, &net.UDPAddr{IP: source.AsSlice()})
 		}
@@ -164,6 +171,30 @@ func reuseAddress(_, _ string, c syscall.RawConn) error {
 		return e
 	}
 	return err
+}
+
+// setReadBuffer asks for a buffer that a burst fits into. Only root may exceed
+// the machine's limit; what does not fit is counted.
+func setReadBuffer(c syscall.RawConn, size int) {
+	_ = c.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+		}
+	})
+}
+
+// missed returns how many packets found no room in the socket's buffer.
+func missed(c syscall.RawConn) int {
+	// SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h. x/sys/unix has
+	// no getsockopt for an array.
+	const variables, drops = 9, 8
+	var info [variables]uint32
+	_ = c.Control(func(fd uintptr) { // an error means that it was closed
+		size := uint32(unsafe.Sizeof(info))
+		_, _, _ = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	})
+	return int(info[drops])
 }
 
 func (r *Receiver) run() {
@@ -202,11 +233,15 @@ func (r *Receiver) note(sequence uint64) {
 func (r *Receiver) Stats() ReceiverStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n := missed(r.raw); n > 0 {
+		r.stats.Missed = n
+	}
 	return r.stats
 }
 
 // Close leaves the group.
 func (r *Receiver) Close() error {
+	r.Stats() // the last chance to count what was missed
 	err := r.conn.Close()
 	<-r.done
 	return err
