@@ -35,7 +35,7 @@ func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 // TestRoutedUDP sends a datagram over a router, which passes it on only while
 // it is told to forward.
 func TestRoutedUDP(t *testing.T) {
-	l := ForTest(t)
+	l := Start(t, "")
 	host, lan, wire := must[*Host](t), must[*LAN](t), must[*Wire](t)
 	a, r, b := host(l.AddHost("a")), host(l.AddHost("r")), host(l.AddHost("b"))
 	left, right := lan(l.AddLAN("left", 0)), lan(l.AddLAN("right", 0))
@@ -71,7 +71,7 @@ func TestRoutedUDP(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	l := ForTest(t)
+	l := Start(t, "")
 	h := must[*Host](t)(l.AddHost("h"))
 	must[*Wire](t)(h.Attach(must[*LAN](t)(l.AddLAN("net", 0)), "eth7"))
 	b := must[[]byte](t)(h.Command(t.Context(), "cat", "/proc/net/dev").Output())

@@ -13,7 +13,7 @@ import (
 // segment makes a LAN with hosts a and b on it, each with an interface eth0.
 func segment(t *testing.T) (a, b *Host) {
 	t.Helper()
-	l := ForTest(t)
+	l := Start(t, "")
 	lan := must[*LAN](t)(l.AddLAN("net", 0))
 	for i, h := range []**Host{&a, &b} {
 		*h = must[*Host](t)(l.AddHost(string(rune('a' + i))))

@@ -152,14 +152,9 @@ func Until(t TB, limit time.Duration, fn func() error) {
 	}
 }
 
-// ForTest makes an empty lab that is closed at the end of the test. If the test
+// Start builds a lab from the text of a topology (see [Parse]; an empty one has
+// neither hosts nor LANs) and closes it at the end of the test. If the test
 // failed, what its programs wrote is logged. It requires [Netns].
-func ForTest(t TB) *Lab {
-	t.Helper()
-	return Start(t, "")
-}
-
-// Start is [ForTest] with the hosts and LANs of a topology (see [Parse]).
 func Start(t TB, topology string) *Lab {
 	t.Helper()
 	Require(t, Netns)
