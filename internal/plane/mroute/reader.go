@@ -31,6 +31,14 @@ const (
 	attrRemote    = 9
 )
 
+// Attributes of linux/netconf.h, and the interface index that stands for the
+// setting of all.
+const (
+	attrConfIndex        = 1 // NETCONFA_IFINDEX
+	attrConfMcForwarding = 4 // NETCONFA_MC_FORWARDING
+	confAll              = ^uint32(0)
+)
+
 // Times that a dump is made again because the table changed meanwhile.
 const dumpTries = 3
 
@@ -173,6 +181,35 @@ func (r *Reader) Route(table uint32, source, group netip.Addr) (route Route, ok 
 		return Route{}, false, &Error{opRead, sg(source, group), err}
 	}
 	return route, true, nil
+}
+
+// confRequest is struct netconfmsg, which is a family and nothing else.
+type confRequest struct{}
+
+func (confRequest) Len() int          { return unix.NLMSG_ALIGNTO }
+func (confRequest) Serialize() []byte { return []byte{unix.AF_INET, 0, 0, 0} }
+
+// Forwarding is whether the kernel forwards multicast at all: whether somebody
+// owns a table. Vifs and entries without an owner are there and do nothing.
+func (r *Reader) Forwarding() (bool, error) {
+	req := r.request(unix.RTM_GETNETCONF, 0)
+	req.AddData(confRequest{})
+	req.AddData(nl.NewRtAttr(attrConfIndex, nl.Uint32Attr(confAll)))
+	var on bool
+	var bad error
+	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWNETCONF, func(b []byte) bool {
+		bad = walk(b[min(unix.NLMSG_ALIGNTO, len(b)):], func(kind uint16, v []byte) error {
+			if kind == attrConfMcForwarding {
+				on = number(v) != 0
+			}
+			return nil
+		})
+		return false
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return false, &Error{opRead, "mc_forwarding", err}
+	}
+	return on, nil
 }
 
 // noTable is whether err says that the kernel has no multicast routing, or no

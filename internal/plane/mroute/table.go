@@ -86,9 +86,11 @@ func (t *Table) checkVersion() error {
 }
 
 func (t *Table) control(f func(fd int) error) error {
-	var inner error
-	err := t.raw.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return errors.Join(err, inner)
+	var err error
+	if t.raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
+		return os.ErrClosed // nothing else stops Control
+	}
+	return err
 }
 
 func (t *Table) String() string { return fmt.Sprintf("table %d", t.id) }
