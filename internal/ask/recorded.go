@@ -116,7 +116,7 @@ func (r *Recorded) answer(p *Packet) {
 	c.last = p.Time
 	a := arrival{
 		packet: p, parsed: &parsed, bad: !igmp.VerifyChecksum(p.Message),
-		alias: asked.IsValid() && asked != p.From, now: p.Time, round: max(q.count, 1),
+		alias: asked.IsValid() && asked != p.From, lists: listsSender(&parsed, p.From), now: p.Time, round: max(q.count, 1),
 	}
 	if q.count > 0 {
 		a.rtt = p.Time.Sub(q.time)
@@ -126,6 +126,11 @@ func (r *Recorded) answer(p *Packet) {
 		r.dropped++
 	}
 	r.held += c.answers.held - before
+}
+
+// listsSender is whether an answer names the address that it came from.
+func listsSender(parsed *dvmrp.Neighbors, from netip.Addr) bool {
+	return from.IsLoopback() || slices.ContainsFunc(parsed.Interfaces, func(i dvmrp.Interface) bool { return i.Local == from })
 }
 
 // questionOf finds the question of an answer: to its sender, to an address that

@@ -94,6 +94,7 @@ func TestRecorded(t *testing.T) {
 			0.010 10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.3,10.0.1.1>0.0.0.0`,
 			"? from 10.0.0.1: 2 interfaces, rtt 0s\n"},
 		{"a bad checksum alone", "0 10.0.0.1 10.0.0.9 bad:10.0.0.1>10.0.0.2", "? from 10.0.0.1: 1 interfaces, rtt 0s, bad\n"},
+		{"a part of an answer", "0 10.0.0.1 10.0.0.9 10.0.9.9>10.0.0.2", "? from 10.0.0.1: 1 interfaces, rtt 0s, uncertain\n"},
 		{"a contradiction", `
 			0     10.0.0.9 10.0.0.1 ask
 			0.010 10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.2
@@ -121,6 +122,9 @@ func TestRecorded(t *testing.T) {
 					asked = a.Asked.String()
 				}
 				fmt.Fprintf(&b, "%s from %s: %d interfaces, rtt %v", asked, a.From, len(a.Interfaces), a.RTT)
+				if a.Uncertain {
+					b.WriteString(", uncertain")
+				}
 				if a.Old {
 					b.WriteString(", old")
 				}
