@@ -37,7 +37,11 @@ func Fuzz[T any, M Message[T]](f *testing.F, recordings string, seeds ...[]byte)
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		b := bytes.Clone(packet)
 		m := M(new(T))
-		if err := m.Parse(b); err != nil {
+		err := m.Parse(b)
+		if got, limit := memory(reflect.ValueOf(m)), maxFixed+maxGrowth*len(b); got > limit {
+			t.Fatalf("a packet of %d bytes takes %d bytes of memory, want at most %d", len(b), got, limit)
+		}
+		if err != nil {
 			var damage *igmp.ParseError
 			if !errors.As(err, &damage) || damage.Offset < 0 || damage.Offset > len(b) {
 				t.Fatalf("error %v, want a ParseError of a byte in 0 to %d", err, len(b))
@@ -46,9 +50,6 @@ func Fuzz[T any, M Message[T]](f *testing.F, recordings string, seeds ...[]byte)
 		}
 		if !bytes.Equal(b, packet) {
 			t.Fatal("Parse changed the packet")
-		}
-		if got, limit := memory(reflect.ValueOf(m)), maxFixed+maxGrowth*len(b); got > limit {
-			t.Fatalf("a packet of %d bytes takes %d bytes of memory, want at most %d", len(b), got, limit)
 		}
 		clear(b) // what was decoded must not be in there
 

@@ -30,6 +30,11 @@ func TestGraft(t *testing.T) {
 			Want:    dvmrp.Graft{Version: dvmrp.Mrouted, Ack: true, Source: addr("192.168.14.0"), Group: addr("224.2.2.2")},
 			Encoded: "13 09 3d 37 00 0e ff 03 | c0 a8 0e 00 | e0 02 02 02",
 		},
+		{
+			Name:   "graft with a netmask",
+			Packet: "13 08 3e 17 00 2e ff 03 | c0 a8 0e 00 | e0 02 02 02 | ff ff ff 00",
+			Want:   dvmrp.Graft{Version: withNetmask, Source: addr("192.168.14.0"), Group: addr("224.2.2.2"), Mask: addr("255.255.255.0")},
+		},
 	})
 	prototest.TestDamaged[dvmrp.Graft](t, []prototest.Damaged{
 		{Name: "half a header", Packet: "13 08 00 00 00 0e ff", Cause: igmp.ErrTruncated, Offset: 7},

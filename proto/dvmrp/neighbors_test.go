@@ -174,6 +174,9 @@ func TestSplitInterfaces(t *testing.T) {
 		{"many empty records", dvmrp.CodeNeighbors2, make([]int, 64), []string{fmt.Sprint(make([]int, 63)), "[0]"}},
 		// 8 + 4 * 121 make 492, and 16 are left: two neighbours of the next.
 		{"second record split", dvmrp.CodeNeighbors2, []int{121, 5}, []string{"[121 2]", "[3]"}},
+		// 496 bytes, and 12 are left: just enough for the other record.
+		{"just fits", dvmrp.CodeNeighbors2, []int{122, 1}, []string{"[122 1]"}},
+		{"just fits without neighbours", dvmrp.CodeNeighbors2, []int{123, 0, 1}, []string{"[123 0]", "[1]"}},
 		// 7 and 4 each: 125 neighbours make 507 bytes.
 		{"old form", dvmrp.CodeNeighbors, []int{126}, []string{"[125]", "[1]"}},
 	} {
@@ -181,6 +184,7 @@ func TestSplitInterfaces(t *testing.T) {
 		for i, n := range c.neighbors {
 			interfaces = append(interfaces, dvmrp.Interface{Local: addr("10.0.0.1"), Metric: uint8(i), Threshold: 9, Neighbors: numbered(i, n)})
 		}
+		want := fmt.Sprint(interfaces)
 		var parts []string
 		united := make([]dvmrp.Interface, 0, len(interfaces))
 		for part := range dvmrp.SplitInterfaces(c.code, interfaces) {
@@ -191,6 +195,7 @@ func TestSplitInterfaces(t *testing.T) {
 			var counts []int
 			for _, i := range part {
 				counts = append(counts, len(i.Neighbors))
+				_ = append(i.Neighbors, addr("255.255.255.255")) // must not end up in another part
 				if l := len(united); l > 0 && united[l-1].Metric == i.Metric {
 					united[l-1].Neighbors = append(united[l-1].Neighbors, i.Neighbors...)
 				} else {
@@ -203,8 +208,8 @@ func TestSplitInterfaces(t *testing.T) {
 		if !slices.Equal(parts, c.parts) {
 			t.Errorf("%s: messages %v, want %v", c.name, parts, c.parts)
 		}
-		if fmt.Sprint(united) != fmt.Sprint(interfaces) {
-			t.Errorf("%s: united, the parts are\n%v, want\n%v", c.name, united, interfaces)
+		if got := fmt.Sprint(united); got != want {
+			t.Errorf("%s: united, the parts are\n%s, want\n%s", c.name, got, want)
 		}
 	}
 	for range dvmrp.SplitInterfaces(dvmrp.CodeNeighbors2, []dvmrp.Interface{{Neighbors: numbered(0, 300)}}) {
@@ -265,5 +270,6 @@ func TestNeighborsAllocs(t *testing.T) {
 func FuzzNeighbors(f *testing.F) {
 	prototest.Fuzz[dvmrp.Neighbors](f, recordings,
 		prototest.Unhex(f, "13 04 00 00 00 00 00 00 | c0 a8 01 01 01 02 02 c0 a8 01 0a c0 a8 01 fe | c0 a8 02 01 03 01 00"),
+		prototest.Unhex(f, "13 06 00 00 00 0e ff 03 | 0a 00 00 01 01 01 00 ff"),
 		prototest.Unhex(f, "13 06 00 00 00 00 02 0a | 0a 00 00 01 01 00 00 00 0a 00 00 02 | 0a 00 03 01 01 00 00 10"))
 }

@@ -129,5 +129,6 @@ func TestQueryCodes(t *testing.T) {
 func FuzzQuery(f *testing.F) {
 	prototest.Fuzz[igmp.Query](f, recordings,
 		prototest.Unhex(f, "11 00 ee ff 00 00 00 00"),
-		prototest.Unhex(f, "11 ff 00 00 e8 01 02 03 0f ff 00 02 0a 00 00 01 0a 00 00 02"))
+		prototest.Unhex(f, "11 ff 00 00 e8 01 02 03 0f ff 00 02 0a 00 00 01 0a 00 00 02"),
+		prototest.Unhex(f, "11 64 00 00 e0 02 02 02 02 7d ff ff"))
 }

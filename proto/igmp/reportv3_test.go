@@ -95,6 +95,8 @@ func TestRecordTypeString(t *testing.T) {
 }
 
 func FuzzReportV3(f *testing.F) {
-	prototest.Fuzz[igmp.ReportV3](f, recordings, prototest.Unhex(f,
-		"22 00 00 00 00 00 00 03 | 07 02 00 01 e0 02 02 02 0a 00 00 01 01 02 03 04 05 06 07 08 | 04 00 00 00 e0 02 02 03 | 04 ff ff"))
+	prototest.Fuzz[igmp.ReportV3](f, recordings,
+		prototest.Unhex(f, "22 00 00 00 00 00 00 03 | 07 02 00 01 e0 02 02 02 0a 00 00 01 01 02 03 04 05 06 07 08 | 04 00 00 00 e0 02 02 03 | 04 ff ff"),
+		prototest.Unhex(f, "22 00 00 00 00 00 ff ff"),
+		prototest.Unhex(f, "22 00 00 00 00 00 00 01 | 04 ff ff ff e0 02 02 03"))
 }
