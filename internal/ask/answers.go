@@ -22,6 +22,7 @@ type answers struct {
 	link    bool // of a multicast question: any sender counts
 	senders map[sender]*set
 	order   []*set // by first arrival
+	aliases int    // of these
 	held    int    // bytes
 }
 
@@ -37,7 +38,7 @@ type sender struct {
 type set struct {
 	sender
 	alias bool // from is not the address asked
-	tries int  // questions sent until the first packet
+	tries int  // until the first packet
 	// Of the first packet.
 	time time.Time
 	rtt  time.Duration
@@ -47,6 +48,7 @@ type set struct {
 	// completed is since when every answer in the set is complete; zero if not.
 	completed time.Time
 	parts     []part
+	held      int            // bytes
 	index     map[string]int // of parts, by message
 	// previous is the part before, if it was full and goes on; else -1.
 	previous int
@@ -61,8 +63,9 @@ type part struct {
 	full    bool
 	lists   bool   // the address asked, or its sender's, is one of its local addresses
 	rounds  uint64 // bit n: came after question n+1
-	arrival int    // number of its latest arrival in a new round
-	group   int    // index of a part of the same answer, the least in the end
+	// arrivals number its arrivals among all of the set, one for each bit of rounds.
+	arrivals []int
+	group    int // index of a part of the same answer, the least in the end
 }
 
 // arrival is a packet as it comes to add.
@@ -75,6 +78,7 @@ type arrival struct {
 	now    time.Time
 	rtt    time.Duration
 	round  int // questions sent so far, from 1
+	tries  int // as the answer will count them
 }
 
 // verdict is what became of a packet; the better the less.
@@ -92,10 +96,6 @@ const (
 func (a *answers) add(v arrival) verdict {
 	who := sender{v.packet.From, v.parsed.Code, v.bad}
 	s := a.senders[who]
-	maxSets, maxBytes := maxSenders, maxHeld
-	if a.link {
-		maxSets, maxBytes = maxLinkSenders, maxLinkHeld
-	}
 	round := uint64(1) << (min(v.round, 64) - 1)
 	if s != nil {
 		if i, known := s.index[string(v.packet.Message)]; known {
@@ -104,19 +104,18 @@ func (a *answers) add(v arrival) verdict {
 			if again {
 				return duplicate
 			}
-			s.parts[i].rounds |= round
-			s.parts[i].arrival = s.arrivals
+			s.parts[i].arrive(round, s.arrivals)
 			s.check(v.now)
 			return taken
 		}
 	}
-	if s == nil && len(a.order) >= maxSets || s != nil && len(s.parts) >= maxParts ||
-		a.held+len(v.packet.Message)+partOverhead > maxBytes {
+	size := len(v.packet.Message) + partOverhead
+	if a.full(s, v.alias, size) {
 		return overflow
 	}
 	if s == nil {
 		s = &set{
-			sender: who, alias: v.alias, tries: v.round, time: v.packet.Time, rtt: v.rtt, began: v.now,
+			sender: who, alias: v.alias, tries: v.tries, time: v.packet.Time, rtt: v.rtt, began: v.now,
 			index: make(map[string]int), previous: -1,
 		}
 		if a.senders == nil {
@@ -124,19 +123,51 @@ func (a *answers) add(v arrival) verdict {
 		}
 		a.senders[who] = s
 		a.order = append(a.order, s)
+		if v.alias {
+			a.aliases++
+		}
 	}
-	a.held += len(v.packet.Message) + partOverhead
+	a.held += size
+	s.held += size
 	i := len(s.parts)
 	s.parts = append(s.parts, part{
 		message: string(v.packet.Message), version: v.parsed.Version, ttl: v.packet.TTL,
-		full: v.parsed.Full(), lists: v.lists, rounds: round, group: i,
+		full: v.parsed.Full(), lists: v.lists, group: i,
 	})
 	s.index[s.parts[i].message] = i
 	s.changed = v.now
 	s.follow(i)
-	s.parts[i].arrival = s.arrivals
+	s.parts[i].arrive(round, s.arrivals)
 	s.check(v.now)
 	return taken
+}
+
+// full reports whether a new packet of a sender (nil: a new one) is beyond what
+// is kept. The router asked has its place, however many claim to be it.
+func (a *answers) full(s *set, alias bool, size int) bool {
+	switch {
+	case a.link && a.held+size > maxLinkHeld:
+		return true
+	case s != nil:
+		return len(s.parts) >= maxParts || s.held+size > maxHeld
+	case a.link:
+		return len(a.order) >= maxLinkSenders
+	}
+	return alias && a.aliases >= maxAliases
+}
+
+// arrive notes that the part came in a round.
+func (p *part) arrive(round uint64, number int) {
+	p.rounds |= round
+	p.arrivals = append(p.arrivals, number)
+}
+
+// arrived returns the number of the part's arrival in a round, or of its first.
+func (p *part) arrived(round uint64) int {
+	if p.rounds&round == 0 {
+		return p.arrivals[0]
+	}
+	return p.arrivals[bits.OnesCount64(p.rounds&(round-1))]
 }
 
 // follow notes that part i came: right after a full one it belongs to the same
@@ -187,10 +218,9 @@ func (s *set) check(now time.Time) {
 }
 
 // complete reports whether a group has all of its packets, as far as can be
-// known: it is one packet with room that lists the router's address, or it has a
-// packet with room, was asked for twice at least, and came as a whole once. (A
-// last packet that lists the address, alone because all before it were lost, is
-// taken for the whole.)
+// known: it has a packet with room, came as a whole once, and was asked for often
+// enough. Once is enough for a single packet and twice for several, of which one
+// in the middle may have got lost; once more if none lists the router's address.
 func (s *set) complete(group int) bool {
 	common, seen, end, lists, n := ^uint64(0), uint64(0), false, false, 0
 	for i := range s.parts {
@@ -202,7 +232,11 @@ func (s *set) complete(group int) bool {
 			n++
 		}
 	}
-	return end && (n == 1 && lists || common != 0 && bits.OnesCount64(seen) > 1)
+	enough := min(n, 2)
+	if !lists {
+		enough++
+	}
+	return end && common != 0 && bits.OnesCount64(seen) >= enough
 }
 
 // repeated reports whether a packet came after two questions: damage done by the
@@ -260,13 +294,16 @@ func (s *set) answer(asked netip.Addr) NeighborsAnswer {
 
 // unite makes one answer of the packets of a group.
 func (s *set) unite(asked netip.Addr, group int) NeighborsAnswer {
-	var parts []part
-	for _, p := range s.parts {
-		if p.group == group {
+	var parts []*part
+	common := ^uint64(0)
+	for i := range s.parts {
+		if p := &s.parts[i]; p.group == group {
 			parts = append(parts, p)
+			common &= p.rounds
 		}
 	}
-	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.arrival, b.arrival) })
+	whole := common & -common // the first round that brought all of them
+	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(a.arrived(whole), b.arrived(whole)) })
 	answer := NeighborsAnswer{
 		Asked: asked, From: s.from, Old: s.code == dvmrp.CodeNeighbors, Version: parts[0].version,
 		RTT: s.rtt, Tries: s.tries, Packets: len(parts), BadChecksum: s.bad,

@@ -51,24 +51,21 @@ func overdue(err error) error {
 
 // failed returns err as what happened to a question. An error of the transport
 // says it already.
-func failed(op string, object netip.Addr, sent int, began time.Time, err error) error {
+func failed(op string, object netip.Addr, tries int, began time.Time, err error) error {
 	if _, ok := errors.AsType[*OpError](err); ok {
 		return err
 	}
 	if err == ErrNoAnswer {
 		took := time.Since(began).Round(10 * time.Millisecond)
-		err = fmt.Errorf("%w to %s in %v", err, plural(sent, "question"), cmp.Or(took, 10*time.Millisecond))
+		word := "tries"
+		if tries == 1 {
+			word = "try"
+		}
+		err = fmt.Errorf("%w to %d %s in %v", err, tries, word, cmp.Or(took, 10*time.Millisecond))
 	}
 	e := &OpError{Op: op, Err: err}
 	if object.IsValid() {
 		e.Object = object.String()
 	}
 	return e
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

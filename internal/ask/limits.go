@@ -42,13 +42,12 @@ const (
 	// maxParts is how many different packets of one sender are kept for one
 	// question: at 508 bytes of data a packet, 5,000 interfaces.
 	maxParts = 128
-	// maxSenders is how many addresses may answer a question to one router: the
-	// router itself and others that claim to be the same.
-	maxSenders = 8
+	// maxAliases is how many other addresses may claim to be the router asked.
+	maxAliases = 8
 	// maxLinkSenders is how many routers are collected from one link.
 	maxLinkSenders = 1024
-	// maxHeld is how many bytes of answers are kept for a question to one
-	// router, and maxLinkHeld for one to a multicast address.
+	// maxHeld is how many bytes of answers of one sender are kept for one
+	// question, and maxLinkHeld of all senders for one to a multicast address.
 	maxHeld     = 128 << 10
 	maxLinkHeld = 4 << 20
 	// partOverhead is what a packet that is kept counts beside its bytes.

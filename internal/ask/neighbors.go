@@ -20,13 +20,15 @@ type neighbors struct {
 	wake     chan struct{} // something came; holds one token
 
 	answers answers
-	sent    int // questions
-	due     time.Time
-	again   int // questions beyond tries, to complete an answer
+	tried   int       // tries begun
+	half    bool      // the old form of this try was sent, the new one is to follow
+	due     time.Time // when the try is over
+	again   int       // questions beyond tries, to complete an answer
+	sent    int       // questions in all
 	// When the question of each form was sent first and last.
 	asked [dvmrp.CodeAskNeighbors2 + 1]struct{ first, last time.Time }
 	// wantsNew is set by an old answer that says: ask me with code 5.
-	wantsNew, answeredOld bool
+	wantsNew bool
 }
 
 func newNeighbors(q NeighborsQuestion, e *estimator) *neighbors {
@@ -43,18 +45,9 @@ func newNeighbors(q NeighborsQuestion, e *estimator) *neighbors {
 
 // next says what to do at now.
 func (n *neighbors) next(now time.Time) step {
-	if n.sent == 0 {
-		return step{action: ask, code: n.form()}
-	}
-	if n.link {
-		return n.silence(now)
-	}
-	if n.wantsNew {
-		return step{action: ask, code: dvmrp.CodeAskNeighbors2}
-	}
 	s := n.answers.best()
-	if s == nil || s.bad {
-		if s != nil && s.repeated() && !now.Before(n.due) {
+	if n.link || s == nil || s.bad {
+		if !n.link && s != nil && s.repeated() && !now.Before(n.due) {
 			return step{action: done}
 		}
 		return n.silence(now)
@@ -69,15 +62,22 @@ func (n *neighbors) next(now time.Time) step {
 	return step{action: ask, code: s.code - 1}
 }
 
-// silence is next as long as there is no good answer.
+// silence is next as long as there is no good answer. A try is a question in the
+// new form; from the third on the old form goes before it, until an answer says
+// that the router knows better. (mrinfo sends the old form alone, which a mrouted
+// without neighbours does not answer.)
 func (n *neighbors) silence(now time.Time) step {
 	switch {
+	case n.half:
+		return step{action: ask, code: dvmrp.CodeAskNeighbors2}
 	case now.Before(n.due):
 		return step{action: wait, until: n.due}
-	case n.sent < n.tries:
-		return step{action: ask, code: n.form()}
+	case n.tried >= n.tries:
+		return step{action: done}
+	case n.tried >= 2 && !n.wantsNew:
+		return step{action: ask, code: dvmrp.CodeAskNeighbors}
 	}
-	return step{action: done}
+	return step{action: ask, code: dvmrp.CodeAskNeighbors2}
 }
 
 // settled returns the time until which a good answer waits: for one that
@@ -102,28 +102,21 @@ func (n *neighbors) settled(s *set) time.Time {
 	return until
 }
 
-// form returns the form of the next try: the new one twice, then in turn the old
-// one and the new. mrinfo stays with the old one, which a mrouted without
-// neighbours does not answer at all.
-func (n *neighbors) form() dvmrp.Code {
-	if n.sent < 2 || n.sent%2 != 0 || n.answeredOld {
-		return dvmrp.CodeAskNeighbors2
-	}
-	return dvmrp.CodeAskNeighbors
-}
-
 // sending notes that a question leaves at now.
 func (n *neighbors) sending(code dvmrp.Code, now time.Time) {
-	try := n.sent
-	if s := n.answers.best(); s != nil && !s.bad && !n.link {
-		try = n.again
+	s := n.answers.best()
+	switch {
+	case s != nil && !s.bad && !n.link:
+		n.due = now.Add(n.waits(n.again))
 		n.again++
-	}
-	if code == dvmrp.CodeAskNeighbors2 {
-		n.wantsNew = false
+	case code == dvmrp.CodeAskNeighbors:
+		n.half = true
+	default:
+		n.half = false
+		n.due = now.Add(n.waits(n.tried))
+		n.tried++
 	}
 	n.answers.asked()
-	n.due = now.Add(n.waits(try))
 	n.sent++
 	n.left(code, now)
 }
@@ -163,11 +156,18 @@ func (n *neighbors) packet(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, 
 
 func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, now time.Time) verdict {
 	asked := n.asked[parsed.Code-1]
+	rtt := roundTrip(asked.last, p.Time, now)
 	if parsed.Code == dvmrp.CodeNeighbors && parsed.Version.Level() != 0 && !n.link {
-		if n.answeredOld || bad || alias {
+		if n.wantsNew || bad || alias {
 			return duplicate
 		}
-		n.answeredOld, n.wantsNew = true, true
+		// It is there: the new question or its answer got lost, if it is not
+		// just coming.
+		n.wantsNew = true
+		n.tries = max(n.tries, n.tried+1)
+		if soon := now.Add(settle(rtt)); soon.Before(n.due) {
+			n.due = soon
+		}
 		return taken
 	}
 	if !n.link && !bad && len(n.answers.order) == 0 {
@@ -175,7 +175,7 @@ func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, no
 	}
 	return n.answers.add(arrival{
 		packet: p, parsed: parsed, bad: bad, alias: alias, lists: n.lists(p.From, parsed), now: now,
-		rtt: roundTrip(asked.last, p.Time, now), round: n.sent,
+		rtt: rtt, round: n.sent, tries: max(n.tried, 1),
 	})
 }
 
@@ -250,7 +250,7 @@ func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]Neighbor
 		err = ErrNoAnswer
 	}
 	if err != nil {
-		err = failed("ask", q.Router, n.sent, began, err)
+		err = failed("ask", q.Router, n.tried, began, err)
 	}
 	return answers, err
 }

@@ -117,6 +117,7 @@ func (r *Recorded) answer(p *Packet) {
 	a := arrival{
 		packet: p, parsed: &parsed, bad: !igmp.VerifyChecksum(p.Message),
 		alias: asked.IsValid() && asked != p.From, lists: listsSender(&parsed, p.From), now: p.Time, round: max(q.count, 1),
+		tries: q.count,
 	}
 	if q.count > 0 {
 		a.rtt = p.Time.Sub(q.time)
