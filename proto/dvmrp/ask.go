@@ -1,7 +1,7 @@
 package dvmrp
 
 // Ask-Neighbors (code 3) and Ask-Neighbors2 (code 5) are a header and nothing
-// else (draft-ietf-idmr-dvmrp-v3 appendix B):
+// else (draft-ietf-idmr-dvmrp-v3, tracing and troubleshooting):
 //
 //	 0                   1                   2                   3
 //	+---------------+---------------+-------------------------------+

@@ -6,7 +6,7 @@ import (
 	"mbone/proto/internal/wire"
 )
 
-// Graft and Graft-Ack (draft-ietf-idmr-dvmrp-v3 section 3.6): header, then
+// Graft and Graft-Ack (draft-ietf-idmr-dvmrp-v3, grafting): header, then
 //
 //	 0                   1                   2                   3
 //	+---------------------------------------------------------------+

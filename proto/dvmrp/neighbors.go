@@ -10,7 +10,7 @@ import (
 )
 
 // Neighbors2 (code 6) is a header and any number of records
-// (draft-ietf-idmr-dvmrp-v3 appendix B):
+// (draft-ietf-idmr-dvmrp-v3, tracing and troubleshooting):
 //
 //	 0                   1                   2                   3
 //	+---------------------------------------------------------------+

@@ -10,7 +10,7 @@ import (
 	"mbone/proto/internal/wire"
 )
 
-// Probe (draft-ietf-idmr-dvmrp-v3 section 3.2.1): header, then
+// Probe (draft-ietf-idmr-dvmrp-v3, probe messages): header, then
 //
 //	 0                   1                   2                   3
 //	+---------------------------------------------------------------+

@@ -12,7 +12,7 @@ import (
 	"mbone/proto/internal/wire"
 )
 
-// Prune (draft-ietf-idmr-dvmrp-v3 section 3.5.1): header, then
+// Prune (draft-ietf-idmr-dvmrp-v3, pruning): header, then
 //
 //	 0                   1                   2                   3
 //	+---------------------------------------------------------------+

@@ -2,6 +2,7 @@ package dvmrp
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -11,8 +12,8 @@ import (
 	"mbone/proto/igmp"
 )
 
-// Report (draft-ietf-idmr-dvmrp-v3 section 3.4.5): header, then lists of routes
-// with the same netmask:
+// Report (draft-ietf-idmr-dvmrp-v3, route exchange; packing as mrouted does it):
+// header, then lists of routes with the same netmask:
 //
 //	+-----------+-----------+-----------+
 //	| 2nd, 3rd and 4th octet of netmask |  the 1st is 255
@@ -169,7 +170,7 @@ func (r *Report) AppendBinary(b []byte) ([]byte, error) {
 // check returns what keeps a route from being written.
 func (r Route) check() error {
 	if !r.Prefix.Addr().Is4() || !r.Prefix.IsValid() {
-		return fmt.Errorf("expected an IPv4 network")
+		return errors.New("expected an IPv4 network")
 	}
 	if r.Metric > metricBits {
 		return fmt.Errorf("metric %d, at most %d can be said", r.Metric, metricBits)
@@ -179,7 +180,7 @@ func (r Route) check() error {
 		return fmt.Errorf("a mask shorter than %d bits cannot be said", minMaskBits)
 	}
 	if ones == minMaskBits && origin[0] == 0 {
-		return fmt.Errorf("would be read as the default route")
+		return errors.New("would be read as the default route")
 	}
 	width := originWidth(ones)
 	if ones == 0 {
@@ -187,7 +188,7 @@ func (r Route) check() error {
 	}
 	for _, o := range origin[width:] {
 		if o != 0 {
-			return fmt.Errorf("has host bits that cannot be said")
+			return errors.New("has host bits that cannot be said")
 		}
 	}
 	return nil

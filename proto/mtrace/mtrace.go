@@ -12,7 +12,7 @@ import (
 	"mbone/proto/internal/wire"
 )
 
-// A message (draft section 3), 24 bytes and then any number of blocks:
+// A message (the draft's header), 24 bytes and then any number of blocks:
 //
 //	 0                   1                   2                   3
 //	+---------------+---------------+-------------------------------+
@@ -29,7 +29,7 @@ import (
 //	| response TTL  | query id                                      | 20
 //	+---------------+-----------------------------------------------+
 //
-// A block (draft section 4), 32 bytes; the last-hop router's is the first:
+// A block (the draft's response data), 32 bytes; the last-hop router's is the first:
 //
 //	+---------------------------------------------------------------+
 //	| query arrival time, the middle 32 bits of an NTP time         |  0

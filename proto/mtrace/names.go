@@ -6,7 +6,7 @@ import (
 )
 
 // Protocol is the multicast routing protocol that a router uses for the source
-// (byte 28 of a block, draft section 4).
+// (byte 28 of a block).
 type Protocol uint8
 
 // The codes of the draft.
@@ -59,8 +59,8 @@ func (p Protocol) Text46() string {
 	return fmt.Sprintf("Unknown protocol code %d", uint8(p))
 }
 
-// Code says why a router does or does not forward (byte 31 of a block, draft
-// section 4). With bit 0x80 set it is fatal.
+// Code says why a router does or does not forward (byte 31 of a block). With bit
+// 0x80 set it is fatal.
 type Code uint8
 
 // The codes of the draft.

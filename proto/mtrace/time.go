@@ -2,9 +2,8 @@ package mtrace
 
 import "time"
 
-// Times are the middle 32 bits of an NTP time (draft section 4): the low 16 bits
-// of the seconds since 1900 and 16 bits of fraction. They wrap around every 18.2
-// hours.
+// Times are the middle 32 bits of an NTP time: the low 16 bits of the seconds
+// since 1900, and 16 bits of fraction. They wrap around every 18.2 hours.
 
 const (
 	// ntpOffset is from the epoch of NTP, 1900, to that of Unix, in seconds.
