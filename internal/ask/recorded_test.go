@@ -72,7 +72,7 @@ func TestRecorded(t *testing.T) {
 			0     10.0.0.9 10.0.0.1 ask
 			0.500 10.0.0.9 10.0.0.1 ask
 			0.530 10.0.0.1 10.0.0.9 10.0.0.1>0.0.0.0`,
-			"10.0.0.1 from 10.0.0.1: 1 interfaces, rtt 30ms\n"},
+			"10.0.0.1 from 10.0.0.1: 1 interfaces, rtt 30ms, 2 tries\n"},
 		{"another address answers", `
 			0     10.0.0.9 10.0.1.1 ask
 			0.010 10.0.0.1 10.0.0.9 10.0.0.1>0.0.0.0,10.0.1.1>0.0.0.0`,
@@ -87,7 +87,7 @@ func TestRecorded(t *testing.T) {
 			0.010 10.0.0.1 10.0.0.9 old:10.0.0.1>10.0.0.2
 			0.020 10.0.0.9 10.0.0.1 ask
 			0.030 10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.2,10.0.1.1>0.0.0.0`,
-			"10.0.0.1 from 10.0.0.1: 2 interfaces, rtt 10ms\n"},
+			"10.0.0.1 from 10.0.0.1: 2 interfaces, rtt 10ms, 2 tries\n"},
 		{"the old form alone", "0 10.0.0.1 10.0.0.9 old:10.0.0.1>10.0.0.2", "? from 10.0.0.1: 1 interfaces, rtt 0s, old\n"},
 		{"a good checksum is better than a bad one", `
 			0     10.0.0.1 10.0.0.9 bad:10.0.0.1>10.0.0.2
@@ -122,6 +122,9 @@ func TestRecorded(t *testing.T) {
 					asked = a.Asked.String()
 				}
 				fmt.Fprintf(&b, "%s from %s: %d interfaces, rtt %v", asked, a.From, len(a.Interfaces), a.RTT)
+				if a.Tries > 1 {
+					fmt.Fprintf(&b, ", %d tries", a.Tries)
+				}
 				if a.Uncertain {
 					b.WriteString(", uncertain")
 				}
