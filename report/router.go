@@ -53,8 +53,8 @@ type Router struct {
 	// BadChecksum is set if only an answer with a wrong checksum came. Its
 	// content may be damaged.
 	BadChecksum bool `json:"bad_checksum"`
-	// Uncertain is set if the answer may lack interfaces or neighbours: its last
-	// packet was full, and no other followed it.
+	// Uncertain is set if the answer may lack interfaces or neighbours: it came in
+	// several packets, which have no numbers, and one of them may be lost.
 	Uncertain bool `json:"uncertain"`
 	// Conflicts are other well-formed answers to the same question that say
 	// something else: one of them all is forged or damaged.

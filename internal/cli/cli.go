@@ -185,7 +185,7 @@ func Run(ctx context.Context, spec *Spec, args []string, stdin io.Reader, stdout
 	c := &Call{Stdin: stdin, Stdout: out, Stderr: stderr, spec: spec, start: time.Now()}
 	err := c.run(ctx, args, out)
 	code := ExitOK
-	if err != nil {
+	if err != nil && out.err == nil { // close tells of its own error
 		code = c.fail(err)
 	}
 	if err := out.close(); err != nil {

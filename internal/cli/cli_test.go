@@ -227,10 +227,12 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestFullDisk(t *testing.T) {
-	var stderr bytes.Buffer
-	code := Run(t.Context(), new(sample).spec(), nil, nil, fullDisk{}, &stderr)
-	if want := "sample: standard output: no space left on device\n"; code != 3 || stderr.String() != want {
-		t.Errorf("got %d %q, want 3 %q", code, stderr.String(), want)
+	for _, args := range [][]string{nil, {"--json"}, {"--help"}} {
+		var stderr bytes.Buffer
+		code := Run(t.Context(), new(sample).spec(), args, nil, fullDisk{}, &stderr)
+		if want := "sample: standard output: no space left on device\n"; code != 3 || stderr.String() != want {
+			t.Errorf("%q: got %d %q, want 3 %q", args, code, stderr.String(), want)
+		}
 	}
 }
 

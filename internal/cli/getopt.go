@@ -112,7 +112,7 @@ func canonical(options []option, operands []string) []string {
 // quote returns s as it is if it is a plain word, else in Go's quotes.
 func quote(s string) string {
 	plain := s != "" && utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`"'\:;`, r)
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`"'\;`, r)
 	}) < 0
 	if plain {
 		return s
