@@ -264,7 +264,7 @@ func explain(target string, asked netip.Addr, err error) failure {
 		cause, fix = op.Err.Error(), op.Fix
 	}
 	if fix == "" {
-		fix = "no multicast router there, or IGMP is filtered on the way"
+		fix = "no multicast router there, or a filter or an mrouted on the way holds its answer back"
 		if asked.IsMulticast() {
 			fix = "no multicast router on this link; --interface chooses another"
 		}
@@ -310,7 +310,7 @@ func (m *command) warn(r *report.Router) {
 		m.call.Warn("%s: bad checksum: the answer may be damaged, as those of Debian's pimd are", r.Address)
 	}
 	if r.Uncertain {
-		m.call.Warn("%s: the answer may be incomplete: its last packet was full; ask again", r.Address)
+		m.call.Warn("%s: the answer may be incomplete: a packet of it may be lost", r.Address)
 	}
 	if n := len(r.Conflicts); n > 0 {
 		answers := "answer"
