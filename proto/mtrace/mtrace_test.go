@@ -114,6 +114,14 @@ func TestMessage(t *testing.T) {
 	})
 }
 
+func TestTypeString(t *testing.T) {
+	for typ, want := range map[mtrace.Type]string{0x1e: "response", 0x1f: "query", 0x16: "type 0x16"} {
+		if got := typ.String(); got != want {
+			t.Errorf("type %02x is %q, want %q", uint8(typ), got, want)
+		}
+	}
+}
+
 // The longest message there is: 255 blocks.
 func TestLongestMessage(t *testing.T) {
 	m := query()

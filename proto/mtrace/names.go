@@ -205,13 +205,10 @@ func (m Mask) Default() bool { return m.Len() <= int(MaskDefault) }
 // Prefix returns the network of addr by this mask. It is not valid if the length
 // is none of a mask: the default route, (*,G) state, 33 to 62.
 func (m Mask) Prefix(addr netip.Addr) netip.Prefix {
-	if m.Default() || m.Len() > addr.BitLen() {
+	if m.Default() {
 		return netip.Prefix{}
 	}
-	p, err := addr.Prefix(m.Len())
-	if err != nil { // addr is not valid
-		return netip.Prefix{}
-	}
+	p, _ := addr.Prefix(m.Len()) // not valid if addr has fewer bits or is not valid
 	return p
 }
 
