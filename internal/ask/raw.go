@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -261,13 +262,13 @@ func (r *raw) Send(d Datagram) (time.Time, error) {
 		err = nil // lost, like a packet on the way
 	}
 	if err != nil {
-		return sent, sendError(d, source, err)
+		return sent, sendError(d, err)
 	}
 	return sent, nil
 }
 
 // sendError says why nothing could be sent, and what to do.
-func sendError(d Datagram, source netip.Addr, err error) error {
+func sendError(d Datagram, err error) error {
 	e := &OpError{Op: "send to", Object: d.To.String(), Err: err}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		e.Err = op.Err // without the socket's own addresses, which say nothing
@@ -280,8 +281,6 @@ func sendError(d Datagram, source netip.Addr, err error) error {
 		e.Fix = fixRoute(d.To)
 	case errors.Is(err, fs.ErrPermission):
 		e.Fix = "a firewall or a prohibited route of this host forbids it"
-	case errors.Is(err, unix.EINVAL) && source.IsValid():
-		e.Fix = fmt.Sprintf("is the source %v an address of this host?", source)
 	case errors.Is(err, unix.EMSGSIZE):
 		e.Fix = fmt.Sprintf("a message of %d bytes does not fit the link", len(d.Message))
 	}
@@ -323,17 +322,17 @@ func (r *raw) join(group netip.Addr, ifIndex int) error {
 	ifi, addr := &net.Interface{Index: ifIndex}, &net.IPAddr{IP: group.AsSlice()}
 	err := r.conn.JoinGroup(ifi, addr)
 	for i := 0; errors.Is(err, unix.ENOBUFS); i++ {
-		if i == len(r.joins) {
-			c, openErr := net.ListenPacket("udp4", "0.0.0.0:0")
-			if openErr != nil {
-				err = openErr
+		fresh := i == len(r.joins)
+		if fresh {
+			c, failure := net.ListenPacket("udp4", "0.0.0.0:0")
+			if failure != nil {
+				err = failure
 				break
 			}
 			r.joins = append(r.joins, c)
 		}
-		err = ipv4.NewPacketConn(r.joins[i]).JoinGroup(ifi, addr)
-		if i == len(r.joins)-1 && errors.Is(err, unix.ENOBUFS) {
-			break // even a fresh socket
+		if err = ipv4.NewPacketConn(r.joins[i]).JoinGroup(ifi, addr); fresh {
+			break
 		}
 	}
 	if err == nil || errors.Is(err, unix.EADDRINUSE) {
@@ -382,7 +381,7 @@ func (r *raw) Source(dst netip.Addr, via Via) (netip.Addr, int, error) {
 			return source, ifIndex, nil
 		}
 	}
-	return netip.Addr{}, 0, sendError(Datagram{To: dst}, source, cmp.Or(err, error(unix.ENETUNREACH)))
+	return netip.Addr{}, 0, sendError(Datagram{To: dst}, cmp.Or(err, error(unix.ENETUNREACH)))
 }
 
 // onlyLink returns the interface for a multicast question where no route
@@ -542,16 +541,17 @@ func interfaceOf(interfaces []net.Interface, addr netip.Addr) int {
 
 // listOf names interfaces.
 func listOf(interfaces []net.Interface) string {
-	s := "there are"
+	var all []string
 	for _, i := range interfaces {
-		s += " " + i.Name
+		words := []string{i.Name}
 		if addrs, err := i.Addrs(); err == nil {
 			for _, a := range addrs {
 				if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
-					s += " " + p.Addr().String()
+					words = append(words, p.Addr().String())
 				}
 			}
 		}
+		all = append(all, strings.Join(words, " "))
 	}
-	return s
+	return "there are: " + strings.Join(all, ", ")
 }
