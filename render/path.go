@@ -81,7 +81,7 @@ func (b *pathWriter) step(s report.PathStep) {
 		b.hops(1)
 	case report.StepSource:
 		b.number(s.Hop)
-		b.host(report.Address{Addr: p.Source}, p.SourceName)
+		b.host(p.Source, p.SourceName)
 		b.WriteString("\n")
 	case report.StepNoAnswer:
 		b.noAnswer()
@@ -93,7 +93,7 @@ func (b *pathWriter) step(s report.PathStep) {
 		b.hops(1)
 		if p.Reached {
 			b.number(len(p.Hops) + 1)
-			b.host(report.Address{Addr: p.Source}, p.SourceName)
+			b.host(p.Source, p.SourceName)
 			b.WriteString("\n")
 		}
 		b.WriteString("\n")
@@ -140,7 +140,7 @@ func address(a report.Address) string {
 
 func (b *pathWriter) receiver() {
 	b.number(0)
-	b.host(report.Address{Addr: b.p.Receiver}, b.p.ReceiverName)
+	b.host(b.p.Receiver, b.p.ReceiverName)
 	b.WriteString("\n")
 }
 

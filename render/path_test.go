@@ -31,7 +31,7 @@ func threeHops() *report.Path {
 		return h
 	}
 	return &report.Path{
-		Source: addr("10.4.0.9"), Receiver: addr("10.1.0.9"), Group: addr("224.2.2.2"), Reached: true,
+		Source: at("10.4.0.9"), Receiver: at("10.1.0.9"), Group: at("224.2.2.2"), Reached: true,
 		Query: report.Query{To: at("224.0.0.2"), From: at("10.1.0.9"), Response: at("10.1.0.9"), Hops: 32, TTL: 1},
 		RTT:   ms(0.6), Return: ms(-1.2),
 		Hops: []report.Hop{
@@ -174,7 +174,7 @@ func TestPathText(t *testing.T) {
 	}
 	toGroup := *p
 	toGroup.Query.To, toGroup.Query.TTL = report.Address{Addr: addr("224.2.2.2")}, 64
-	toGroup.Receiver = addr("10.7.7.7")
+	toGroup.Receiver = report.Address{Addr: addr("10.7.7.7")}
 	toRouter := *p
 	toRouter.Query.To = report.Address{Addr: addr("10.2.0.1")}
 	changed := *p

@@ -15,10 +15,12 @@ const (
 // a receiver, walked backwards.
 type Path struct {
 	Document
-	Source   netip.Addr `json:"source"`
-	Receiver netip.Addr `json:"receiver"`
-	// Group is 0.0.0.0 for a weak trace, which follows the reverse path only.
-	Group netip.Addr `json:"group"`
+	// Source, Receiver and Group are null if the run failed before they were
+	// known. The group is 0.0.0.0 for a weak trace, which follows the reverse
+	// path only.
+	Source   Address `json:"source"`
+	Receiver Address `json:"receiver"`
+	Group    Address `json:"group"`
 	// SourceName and ReceiverName are host names; null if there is none or none was asked for.
 	SourceName   *string `json:"source_name"`
 	ReceiverName *string `json:"receiver_name"`

@@ -88,6 +88,17 @@ func (o *Overhearer) Packet(p *ask.Packet) *report.Path {
 	})
 }
 
+// Unanswered returns how many queries were seen to which no answer was.
+func (o *Overhearer) Unanswered() int {
+	n := 0
+	for _, s := range o.queries.values {
+		if !s.answered {
+			n++
+		}
+	}
+	return n
+}
+
 // answer makes a path of an answer, with statistics if the path is known.
 func (o *Overhearer) answer(a *ask.TraceAnswer) *report.Path {
 	m := &a.Message
@@ -109,10 +120,15 @@ func (o *Overhearer) answer(a *ask.TraceAnswer) *report.Path {
 	} else {
 		s.markFractions(t.hops)
 	}
-	p := t.path("")
-	if p.Reason = reason(p); p.Reason != "" {
-		p.Complete = false
+	if last := t.hops[len(t.hops)-1]; !t.atSource() && unicast(last.Previous) {
+		t.next = &neighbor{NextHop: report.NextHop{Address: report.Address{Addr: last.Previous}, Verdict: report.IsNext}}
+		if last.Code != mtrace.CodeNoError {
+			t.next.Verdict = report.WouldBeNext
+		}
 	}
+	p := t.path("")
+	p.Reason = reason(p)
+	p.Complete = p.Reason == ""
 	if known {
 		s.samples++
 		p.Statistics = s.statistics(t.hops)

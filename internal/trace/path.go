@@ -17,9 +17,9 @@ func (t *Tracer) path(reason string) *report.Path {
 			Schema: report.PathSchema, Version: report.PathVersion,
 			Complete: reason == "", Reason: reason, Errors: []string{}, Time: t.begun,
 		},
-		Source:   t.q.Source,
-		Receiver: t.q.Receiver,
-		Group:    t.q.Group,
+		Source:   report.Address{Addr: t.q.Source},
+		Receiver: report.Address{Addr: t.q.Receiver},
+		Group:    report.Address{Addr: t.q.Group},
 		Method:   t.method,
 		Query:    t.queryReport(),
 		Reached:  t.atSource(),
@@ -232,7 +232,7 @@ func reason(p *report.Path) string {
 		return fmt.Sprintf("hop %d, %s, did not answer", n+1, p.Next.Address)
 	case p.Reached:
 		return ""
-	case p.Method == report.MethodLimited && n >= p.Query.Hops && p.Hops[n-1].Error == "":
+	case p.Next != nil && p.Next.Verdict == report.IsNext && n >= p.Query.Hops:
 		return fmt.Sprintf("the limit of %d hops is reached", n)
 	case p.Hops[n-1].Error != "":
 		return fmt.Sprintf("hop %d, %s: %s", n, p.Hops[n-1].Address, p.Hops[n-1].Error)

@@ -114,7 +114,7 @@ func (t *Tracer) responseTTL(left, count int) uint8 {
 		ttls := linkTTLs(t.hops)
 		ttl = max(ttl, ttls[0]+responseTTLStep)
 	}
-	if left <= (count+3)/4 {
+	if count > 1 && left <= (count+3)/4 {
 		ttl += responseTTLStep
 	}
 	return uint8(min(ttl, responseTTLMax))

@@ -11,6 +11,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -180,8 +181,30 @@ func (t *Tracer) Trace(ctx context.Context) (*report.Path, error) {
 	return p, nil
 }
 
+// ErrUnsafe is the error of a trace through a gateway that must not be asked.
+var ErrUnsafe = errors.New("a query to a router without a route crashes mrouted 3.3 and 3.5")
+
+// probe asks the gateway once for its version, as mrouted 4.6 does, and refuses
+// those that a query may crash.
+func (t *Tracer) probe(ctx context.Context) error {
+	if !t.q.Gateway.IsValid() {
+		return nil
+	}
+	got, err := t.ask.Neighbors(ctx, ask.NeighborsQuestion{Router: t.q.Gateway, Via: t.q.Via, Tries: 1})
+	if err != nil || len(got) == 0 {
+		return nil // most routers do not answer, and may be asked
+	}
+	if v := got[0].Version; v.Major == 3 && (v.Minor == 3 || v.Minor == 5) {
+		return fmt.Errorf("gateway %s is mrouted %d.%d: %w", t.q.Gateway, v.Major, v.Minor, ErrUnsafe)
+	}
+	return nil
+}
+
 // trace fills in the hops. It fails with ErrNoAnswer if there are none.
 func (t *Tracer) trace(ctx context.Context) error {
+	if err := t.probe(ctx); err != nil {
+		return err
+	}
 	t.step(report.PathStep{Kind: report.StepQuery, Limit: t.q.Limit})
 	a, err := t.question(ctx, base{}, t.limit(), fullTries(t.q), t.q.Limit == 0)
 	if err == nil {

@@ -36,6 +36,7 @@ type chain struct {
 	queries []mtrace.Message // as they came
 	to      []netip.Addr
 	vias    []ask.Via
+	slow    time.Duration // of every answer
 }
 
 // router is one of the chain. Block has all but the arrival time and counters.
@@ -131,7 +132,7 @@ func (c *chain) answer(d ask.Datagram) []asktest.Answer {
 			if err != nil {
 				c.t.Error(err)
 			}
-			return []asktest.Answer{{From: b.Incoming, To: m.Response, Message: message}}
+			return []asktest.Answer{{From: b.Incoming, To: m.Response, After: c.slow, Message: message}}
 		}
 		if !r.passes {
 			return nil
