@@ -126,6 +126,21 @@ func (a *Asking) Via() (ask.Via, error) {
 	return via, nil
 }
 
+// LogStats tells at -d 1 what a client has counted.
+func LogStats(log *slog.Logger, s ask.Stats) {
+	log.Log(context.Background(), LevelCounts, "packets", "sent", s.Sent, "received", s.Received, "answers", s.Answers,
+		"duplicates", s.Duplicates, "unasked", s.Unasked, "spoofed", s.Spoofed, "corrupt", s.Corrupt,
+		"malformed", s.Malformed, "overflow", s.Overflow, "other", s.Other)
+}
+
+// RecordingName is how lines call the recording of --read.
+func (a *Asking) RecordingName() string {
+	if a.Read == "-" {
+		return "standard input"
+	}
+	return a.Read
+}
+
 // Recording opens the file of --read.
 func (a *Asking) Recording(stdin io.Reader) (io.ReadCloser, error) {
 	if a.Read == "-" {

@@ -134,10 +134,7 @@ func (m *command) ask(ctx context.Context) error {
 	if ctx.Err() != nil && len(m.failures) > 0 {
 		m.call.Warn("%s: %d of %d answered", cli.Interrupted(ctx), m.answered, len(targets))
 	}
-	s := client.Stats()
-	log.Log(context.WithoutCancel(ctx), cli.LevelCounts, "packets", "sent", s.Sent, "received", s.Received, "answers", s.Answers,
-		"duplicates", s.Duplicates, "unasked", s.Unasked, "spoofed", s.Spoofed, "corrupt", s.Corrupt,
-		"malformed", s.Malformed, "overflow", s.Overflow, "other", s.Other)
+	cli.LogStats(log, client.Stats())
 	return nil
 }
 

@@ -25,11 +25,11 @@ func (m *command) read(ctx context.Context) error {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		m.fail(failure{m.recording() + ": " + cli.Interrupted(ctx) + "; shown is what came before", true})
+		m.fail(failure{m.asking.RecordingName() + ": " + cli.Interrupted(ctx) + "; shown is what came before", true})
 	case len(answers) == 0:
-		return &cli.Error{Code: cli.ExitFailed, What: m.recording(), Err: err, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
+		return &cli.Error{Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: err, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
 	default:
-		m.fail(failure{fmt.Sprintf("%s: %v; shown is what came before", m.recording(), err), true})
+		m.fail(failure{fmt.Sprintf("%s: %v; shown is what came before", m.asking.RecordingName(), err), true})
 	}
 	ctx = context.WithoutCancel(ctx) // what was read is shown, with names
 	if len(m.call.Args) == 0 {
@@ -73,7 +73,7 @@ func (m *command) decode(ctx context.Context, r io.Reader) ([]ask.NeighborsAnswe
 		case err = <-ended:
 		}
 		if n := found.Dropped(); n > 0 {
-			m.fail(failure{fmt.Sprintf("%s: %d packets of answers are beyond what is kept; record less at once", m.recording(), n), true})
+			m.fail(failure{fmt.Sprintf("%s: %d packets of answers are beyond what is kept; record less at once", m.asking.RecordingName(), n), true})
 		}
 		return found.Answers(), err
 	}
@@ -82,7 +82,7 @@ func (m *command) decode(ctx context.Context, r io.Reader) ([]ask.NeighborsAnswe
 // show prints all answers of a recording.
 func (m *command) show(ctx context.Context, answers []ask.NeighborsAnswer) error {
 	if len(answers) == 0 && len(m.failures) == 0 {
-		m.fail(failure{m.recording() + ": no answer of a multicast router in it; record while somebody asks: tcpdump -w FILE igmp", true})
+		m.fail(failure{m.asking.RecordingName() + ": no answer of a multicast router in it; record while somebody asks: tcpdump -w FILE igmp", true})
 	}
 	for i, a := range answers {
 		if err := m.print(m.recorded(ctx, a.From.String(), answers[i:i+1])); err != nil {
@@ -143,12 +143,4 @@ func (m *command) recorded(ctx context.Context, target string, answers []ask.Nei
 	}
 	m.name(ctx, r.routers)
 	return r
-}
-
-// recording is how lines call the recording.
-func (m *command) recording() string {
-	if m.asking.Read == "-" {
-		return "standard input"
-	}
-	return m.asking.Read
 }

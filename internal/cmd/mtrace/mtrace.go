@@ -143,10 +143,7 @@ func (m *command) run(ctx context.Context, call *cli.Call) error {
 	} else {
 		err = m.trace(ctx, target)
 	}
-	s := m.client.Stats()
-	log.Log(context.WithoutCancel(ctx), cli.LevelCounts, "packets", "sent", s.Sent, "received", s.Received, "answers", s.Answers,
-		"duplicates", s.Duplicates, "unasked", s.Unasked, "spoofed", s.Spoofed, "corrupt", s.Corrupt,
-		"malformed", s.Malformed, "overflow", s.Overflow, "other", s.Other)
+	cli.LogStats(log, m.client.Stats())
 	return err
 }
 

@@ -84,18 +84,18 @@ func (m *command) read(ctx context.Context) error {
 	case errors.Is(damage, errOutput):
 		return damage
 	case damage != nil && ctx.Err() != nil:
-		m.call.Warn("%s: %s; shown is what came before", m.recording(), cli.Interrupted(ctx))
+		m.call.Warn("%s: %s; shown is what came before", m.asking.RecordingName(), cli.Interrupted(ctx))
 	case damage != nil && found == 0:
-		return &cli.Error{Code: cli.ExitFailed, What: m.recording(), Err: damage, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
+		return &cli.Error{Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: damage, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
 	case damage != nil:
-		m.call.Warn("%s: %v; shown is what came before", m.recording(), damage)
+		m.call.Warn("%s: %v; shown is what came before", m.asking.RecordingName(), damage)
 	}
 	if found == 0 {
 		what := "; record while somebody asks: tcpdump -w FILE igmp"
 		if n := o.Unanswered(); n > 0 {
 			what = fmt.Sprintf(": %d queries, no answer; record where the answers come by", n)
 		}
-		return &cli.Error{Code: cli.ExitIncomplete, What: fmt.Sprintf("%s: no answer to %s in it%s", m.recording(), t.describe(), what)}
+		return &cli.Error{Code: cli.ExitIncomplete, What: fmt.Sprintf("%s: no answer to %s in it%s", m.asking.RecordingName(), t.describe(), what)}
 	}
 	if len(paths) > 1 {
 		m.call.Format = "ndjson"
@@ -172,12 +172,4 @@ func (m *command) recorded(ctx context.Context, p *report.Path) error {
 		}
 	}
 	return nil
-}
-
-// recording is how lines call the recording.
-func (m *command) recording() string {
-	if m.asking.Read == "-" {
-		return "standard input"
-	}
-	return m.asking.Read
 }
