@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,8 +30,10 @@ var (
 // chain is a network of routers in a row, the receiver's first. It answers as
 // routers would that hand a query on from one to the next.
 type chain struct {
-	t       *testing.T
-	net     *asktest.Network
+	t   *testing.T
+	net *asktest.Network
+
+	mu      sync.Mutex
 	routers []*router
 	began   time.Time
 	queries []mtrace.Message // as they came
@@ -86,7 +89,18 @@ func (c *chain) listen() {
 	}
 }
 
+// at changes something after a time.
+func (c *chain) at(after time.Duration, change func()) {
+	time.AfterFunc(after, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		change()
+	})
+}
+
 func (c *chain) answer(d ask.Datagram) []asktest.Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var m mtrace.Message
 	if m.Parse(d.Message) != nil {
 		for _, r := range c.routers {

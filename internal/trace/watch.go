@@ -35,8 +35,8 @@ type Watch struct {
 // In a loop, emit is called with every path that is new or has new statistics.
 //
 // The error is as with [Tracer.Trace], or ErrNoAnswer if a path that had been
-// there stayed without an answer. That the context ends a loop is no error once
-// a path was found.
+// there stayed without an answer. If the context ends before the statistics are
+// there, its error comes with the path as it was; in a loop that is no error.
 func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error) (*report.Path, error) {
 	if w.Interval == 0 {
 		w.Interval = DefaultInterval
@@ -65,15 +65,16 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 			err = t.wait(ctx, time.Now().Add(w.Interval))
 		} else {
 			s := &series{began: began, base: t.hops, previous: t.hops, samples: 1}
-			last, err = t.repeat(ctx, w, s, p, emit)
+			p, err = t.repeat(ctx, w, s, p, emit)
 			change = s.change
 		}
 		switch {
 		case err != nil && w.Loop && ctx.Err() != nil:
-			return last, nil
+			return p, nil
 		case err != nil || !w.Loop && change == nil:
-			return last, err
+			return p, err
 		}
+		last = p
 	}
 }
 
@@ -81,6 +82,9 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 func cutShort(p *report.Path) bool {
 	return !p.Reached && p.Next != nil && p.Next.Verdict == report.DidNotAnswer
 }
+
+// pathLost is why a path changes, or ends, that answered before.
+const pathLost = "the path does not answer any more"
 
 // series is a row of traces of one path.
 type series struct {
@@ -95,28 +99,38 @@ type series struct {
 // repeat traces the path of s again and again, once if there is no loop, until
 // it changes or is lost (s.change).
 func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path, emit func(*report.Path) error) (*report.Path, error) {
+	if t.hops[0].base != t.hops[len(t.hops)-1].base {
+		// The parts were answered at different times: what was sent and what
+		// was received is to be compared over the same time.
+		hops, err := t.sample(ctx)
+		if err != nil && !errors.Is(err, ask.ErrNoAnswer) {
+			return p, err
+		}
+		if err == nil && differ(t.hops, hops) == nil {
+			t.hops, s.base, s.previous = hops, hops, hops
+		}
+	}
 	first := received(s.base)
 	if !w.Statistics {
 		t.step(report.PathStep{Kind: report.StepWatch})
 	}
 	for n := 1; ; n++ {
 		if err := t.await(ctx, w, first.Add(time.Duration(n)*w.Interval)); err != nil {
-			p.Complete, p.Reason = false, "interrupted before the statistics were there"
 			return p, err
 		}
 		hops, err := t.sample(ctx)
 		if err != nil && !errors.Is(err, ask.ErrNoAnswer) {
-			p.Complete, p.Reason = false, err.Error()
 			return p, err
 		}
 		after := time.Since(s.began)
 		if err != nil {
 			t.step(report.PathStep{Kind: report.StepLost})
-			p.Complete, p.Reason = false, "the path does not answer any more"
 			if !w.Loop {
-				return p, ask.ErrNoAnswer
+				lost := *p
+				lost.Complete, lost.Reason = false, pathLost
+				return &lost, ask.ErrNoAnswer
 			}
-			s.change = &report.PathChange{After: report.Milliseconds(after), Reason: p.Reason}
+			s.change = &report.PathChange{After: report.Milliseconds(after), Reason: pathLost}
 			return p, nil
 		}
 		if s.change = differ(t.hops, hops); s.change != nil {
