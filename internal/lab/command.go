@@ -165,16 +165,17 @@ func (c *Cmd) Stop(grace time.Duration) error {
 	}
 }
 
-// ExitCode returns the exit code of a program that has ended, and an error if
-// it could not be run or was killed by a signal. err is what Run or Wait returned.
+// ExitCode returns the exit code of a program from what Run or Wait returned:
+// 128 + n if signal n ended it, as shells do. Any other error is returned.
 func ExitCode(err error) (int, error) {
-	if err == nil {
-		return 0, nil
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return 0, err
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		return exit.ExitCode(), nil
+	if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
+		return signalled + int(ws.Signal()), nil
 	}
-	return 0, err
+	return exit.ExitCode(), nil
 }
 
 // log keeps the end of what is written to it.

@@ -174,16 +174,11 @@ func startInit(userNamespace bool) (int, error) {
 	}()
 	err = cmd.Wait()
 	close(done)
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
-			return signalled + int(ws.Signal()), nil
-		}
-		return exit.ExitCode(), nil
-	}
+	code, err := ExitCode(err)
 	if err != nil {
 		return 0, fmt.Errorf("lab: pid 1: %w", err)
 	}
-	return 0, nil
+	return code, nil
 }
 
 // fromTerminal reports whether a signal was most likely sent by the terminal

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -23,6 +24,10 @@ const (
 	maxInterface = unix.IFNAMSIZ - 1
 	maxWires     = 1 << 16 // the wire's number is the last two bytes of its MAC address
 )
+
+// linkLimit is how long the kernel may take to make a wire work: on a busy
+// machine its work queues can lag by seconds.
+const linkLimit = 30 * time.Second
 
 // Lab is a network of hosts. Its methods may be called from any goroutine.
 type Lab struct {
@@ -393,8 +398,38 @@ func (h *Host) attach(lan *LAN, name string) (*Wire, error) {
 	if err := h.netlink.LinkSetUp(link); err != nil {
 		return nil, fmt.Errorf("set up: %w", err)
 	}
+	if err := w.await(true); err != nil {
+		return nil, err
+	}
 	h.wires = append(h.wires, w)
 	return w, nil
+}
+
+// await waits until both ends of the wire work, or do not. The kernel switches
+// the queues of an interface that has got its carrier on a little later, from a
+// work queue; until then it drops everything.
+func (w *Wire) await(running bool) error {
+	deadline := time.Now().Add(linkLimit)
+	for {
+		var err error
+		working := func(h *Host, name string) bool {
+			var link netlink.Link
+			if err == nil {
+				link, err = h.netlink.LinkByName(name)
+			}
+			return err == nil && link.Attrs().RawFlags&unix.IFF_RUNNING != 0
+		}
+		host, port := working(w.Host, w.Interface), working(w.Host.lab.hub, w.port)
+		switch {
+		case err != nil:
+			return err
+		case host == running && port == running:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("after %v the interface's running is %v and its port's %v, want %v", linkLimit, host, port, running)
+		}
+		time.Sleep(pollInterval)
+	}
 }
 
 // Wire returns the wire of an interface, or nil.
@@ -455,25 +490,33 @@ func (w *Wire) Addresses() ([]netip.Prefix, error) {
 }
 
 // SetUp sets the interface up or down in its host, as an administrator does.
+// It returns when the kernel has done so.
 func (w *Wire) SetUp(up bool) error {
-	if up {
-		return w.wrap("set up", w.Host.netlink.LinkSetUp(w.link()))
-	}
-	return w.wrap("set down", w.Host.netlink.LinkSetDown(w.link()))
+	return w.wrap("set up or down", w.set(w.Host.netlink, w.link(), up))
 }
 
 // SetCarrier plugs the cable in or pulls it out at the LAN: the interface stays
-// up, loses its carrier, and the host's kernel tells everybody who listens.
+// up, loses its carrier, and the host's kernel tells everybody who listens. The
+// interface must be up. It returns when the kernel has done so.
 func (w *Wire) SetCarrier(on bool) error {
 	hub := w.Host.lab.hub.netlink
-	link, err := hub.LinkByName(w.port)
-	if err != nil {
-		return w.wrap("set carrier", err)
+	port, err := hub.LinkByName(w.port)
+	if err == nil {
+		err = w.set(hub, port, on)
 	}
-	if on {
-		return w.wrap("set carrier", hub.LinkSetUp(link))
+	return w.wrap("set carrier", err)
+}
+
+// set sets one end of the wire up or down, which the other end sees.
+func (w *Wire) set(h *netlink.Handle, end netlink.Link, up bool) error {
+	change := h.LinkSetDown
+	if up {
+		change = h.LinkSetUp
 	}
-	return w.wrap("set carrier", hub.LinkSetDown(link))
+	if err := change(end); err != nil {
+		return err
+	}
+	return w.await(up)
 }
 
 // String returns host:interface.

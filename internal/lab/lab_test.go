@@ -6,12 +6,22 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) {
+	if scene := os.Getenv(sceneVariable); scene != "" {
+		os.Exit(play(scene))
+	}
+	Main(m)
+}
 
 func must[T any](t *testing.T) func(T, error) T {
 	return func(v T, err error) T {
@@ -98,8 +108,8 @@ func TestCommand(t *testing.T) {
 		return nil
 	})
 	check(t, c.Stop(10*time.Second))
-	if code, err := ExitCode(c.Wait()); err == nil {
-		t.Errorf("a program that was stopped has exit code %d", code)
+	if code := must[int](t)(ExitCode(c.Wait())); code != 128+15 {
+		t.Errorf("a program that was stopped has exit code %d, want 143", code)
 	}
 }
 
@@ -134,4 +144,143 @@ func dial(address string) error {
 		c.Close()
 	}
 	return err
+}
+
+// TestClose has programs and what they left in the background ended.
+func TestClose(t *testing.T) {
+	l := Start(t, "host h\n run sh -c \"sleep 1000 & echo ready; wait\"\nhost g")
+	h := l.Host("h")
+	h.Command(t.Context(), "true") // never started
+	orphan := h.Command(t.Context(), "sh", "-c", "sleep 1001 & sleep 1002 & exit 3")
+	if code := must[int](t)(ExitCode(orphan.Run())); code != 3 {
+		t.Errorf("exit code %d, want 3, although its children live on", code)
+	}
+	Until(t, 10*time.Second, func() error {
+		if got := h.Programs()[0].Log(); got != "ready\n" || len(sleepers(t)) != 3 {
+			return fmt.Errorf("log %q, running %v", got, sleepers(t))
+		}
+		return nil
+	})
+	check(t, l.Close())
+	check(t, l.Close())
+	Until(t, 10*time.Second, func() error {
+		if s := sleepers(t); len(s) > 0 {
+			return fmt.Errorf("still there: %v", s)
+		}
+		return nil
+	})
+	if err := h.Command(t.Context(), "true").Start(); err == nil {
+		t.Error("a program was started in a lab that is closed")
+	}
+}
+
+// sleepers returns the command lines of all sleep processes.
+func sleepers(t *testing.T) (found []string) {
+	t.Helper()
+	for _, path := range must[[]string](t)(filepath.Glob("/proc/[0-9]*/cmdline")) {
+		b, _ := os.ReadFile(path) // it may end meanwhile
+		if s := strings.ReplaceAll(string(b), "\x00", " "); strings.HasPrefix(s, "sleep ") {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+func TestDetach(t *testing.T) {
+	l := Start(t, "lan a\nlan b\nhost h\n interface eth0 on a 10.0.0.1/24\n interface eth1 on b\nhost g\n interface eth0 on b 10.0.0.2/24")
+	h, g := l.Host("h"), l.Host("g")
+	check(t, h.Wire("eth0").Detach())
+	if h.Wire("eth0") != nil {
+		t.Error("the wire is still there")
+	}
+	if _, err := h.Netlink().LinkByName("eth0"); err == nil {
+		t.Error("the interface is still there")
+	}
+	w := must[*Wire](t)(h.Attach(l.LAN("b"), "eth0", prefix("10.0.0.1/24")))
+	reach(t, g, h, netip.MustParseAddr("10.0.0.1"))
+	check(t, w.RemoveAddress(prefix("10.0.0.1/24")))
+	if a := must[[]netip.Prefix](t)(w.Addresses()); len(a) != 0 {
+		t.Errorf("addresses %v are still there", a)
+	}
+}
+
+// TestCarrier pulls a cable: the kernel of the host tells at once. A wire that
+// is cut tells nothing.
+func TestCarrier(t *testing.T) {
+	a, b := segment(t)
+	w := b.Wire("eth0")
+	updates, stop := make(chan netlink.LinkUpdate, 100), make(chan struct{})
+	defer close(stop)
+	check(t, b.Do(func() error { return netlink.LinkSubscribe(updates, stop) }))
+	wait := func(up, running bool) {
+		t.Helper()
+		timeout := time.After(10 * time.Second)
+		for {
+			select {
+			case u := <-updates:
+				f := u.Attrs().RawFlags
+				if u.Attrs().Name == "eth0" && f&unix.IFF_UP != 0 == up && f&unix.IFF_RUNNING != 0 == running {
+					return
+				}
+			case <-timeout:
+				t.Fatalf("the host was not told that up is %v and running %v", up, running)
+			}
+		}
+	}
+	check(t, w.SetCarrier(false))
+	wait(true, false)
+	check(t, w.SetCarrier(true))
+	wait(true, true)
+	check(t, w.SetUp(false))
+	wait(false, false)
+	check(t, w.SetUp(true))
+	wait(true, true)
+	reach(t, a, b, netip.MustParseAddr("10.0.0.2"))
+
+	check(t, w.Cut())
+	reachLimit(t, a, b, netip.MustParseAddr("10.0.0.2"), false)
+	if drops(t, w, In) == 0 {
+		t.Error("the wire that was cut has lost nothing")
+	}
+	check(t, w.Mend())
+	reach(t, a, b, netip.MustParseAddr("10.0.0.2"))
+	for len(updates) > 0 {
+		u := <-updates
+		if f := u.Attrs().RawFlags; f&unix.IFF_RUNNING == 0 || f&unix.IFF_LOWER_UP == 0 {
+			t.Errorf("the host was told about a silent cut: %+v", u.Attrs())
+		}
+	}
+	link := must[netlink.Link](t)(b.Netlink().LinkByName("eth0"))
+	if link.Attrs().RawFlags&unix.IFF_RUNNING == 0 {
+		t.Error("the carrier has gone")
+	}
+}
+
+// TestFailNowInDo has Do return although its function did not.
+func TestFailNowInDo(t *testing.T) {
+	h := Start(t, "host h").Host("h")
+	if err := h.Do(func() error { runtime.Goexit(); return nil }); err == nil {
+		t.Error("a function that did not return has no error")
+	}
+}
+
+// TestDeterministic has the same topology make the same network twice.
+func TestDeterministic(t *testing.T) {
+	describe := func() (s string) {
+		l := Start(t, Sample("lab-14-1"))
+		defer l.Close()
+		for _, h := range l.Hosts() {
+			for _, w := range h.Wires() {
+				s += fmt.Sprintln(w, w.Index, w.MAC)
+			}
+		}
+		return s
+	}
+	first := describe()
+	if second := describe(); first != second {
+		t.Errorf("first:\n%s\nthen:\n%s", first, second)
+	}
+	if !strings.Contains(first, "ganymed:ne4 3 02:6d:62:00:00:04") {
+		t.Errorf("indexes and MAC addresses are not in the order of the file:\n%s", first)
+	}
 }
