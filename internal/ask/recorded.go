@@ -218,6 +218,15 @@ func sameAnswer(a, b *NeighborsAnswer) bool {
 func (r *Recorded) Answers() []NeighborsAnswer {
 	r.sweep(func(*conversation) bool { return true })
 	slices.SortStableFunc(r.closed, func(a, b NeighborsAnswer) int { return a.Time.Compare(b.Time) })
+	// A router that gave a full answer to somebody may have given an old one with
+	// the advice to ask for that to others.
+	full := make(map[netip.Addr]bool)
+	for _, a := range r.closed {
+		full[a.From] = full[a.From] || !a.Old
+	}
+	r.closed = slices.DeleteFunc(r.closed, func(a NeighborsAnswer) bool {
+		return a.Old && a.Version.Level() != 0 && full[a.From]
+	})
 	// Conversations with several askers may end in another order than they began.
 	newest := make(map[netip.Addr]NeighborsAnswer)
 	return slices.DeleteFunc(r.closed, func(a NeighborsAnswer) bool {

@@ -12,7 +12,7 @@ import (
 
 // A recording is written as lines of "time from to kind", with the kind "ask",
 // "ask-old", or interfaces of an answer: "LOCAL>NEIGHBOR,...", with "bad:" or
-// "old:" in front of it.
+// "old:" in front of it, or "advice:" for an old answer that says: ask for the new one.
 func recording(t *testing.T, lines string) *Recorded {
 	t.Helper()
 	r := new(Recorded)
@@ -36,6 +36,9 @@ func recording(t *testing.T, lines string) *Recorded {
 		} else {
 			kind, bad := strings.CutPrefix(f[3], "bad:")
 			n := dvmrp.Neighbors{Code: dvmrp.CodeNeighbors2, Version: dvmrp.Mrouted}
+			if kind, old = strings.CutPrefix(kind, "advice:"); old {
+				n.Code = dvmrp.CodeNeighbors
+			}
 			if kind, old = strings.CutPrefix(kind, "old:"); old {
 				n.Code, n.Version = dvmrp.CodeNeighbors, dvmrp.Version{}
 			}
@@ -89,6 +92,11 @@ func TestRecorded(t *testing.T) {
 			0.030 10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.2,10.0.1.1>0.0.0.0`,
 			"10.0.0.1 from 10.0.0.1: 2 interfaces, rtt 10ms, 2 tries\n"},
 		{"the old form alone", "0 10.0.0.1 10.0.0.9 old:10.0.0.1>10.0.0.2", "? from 10.0.0.1: 1 interfaces, rtt 0s, old\n"},
+		{"advice to ask for the new form", "0 10.0.0.1 10.0.0.9 advice:10.0.0.1>10.0.0.2", "? from 10.0.0.1: 1 interfaces, rtt 0s, old\n"},
+		{"advice beside the new form", `
+			0     10.0.0.1 10.0.0.9 advice:10.0.0.1>10.0.0.2
+			10    10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.2`,
+			"? from 10.0.0.1: 1 interfaces, rtt 0s\n"},
 		{"a good checksum is better than a bad one", `
 			0     10.0.0.1 10.0.0.9 bad:10.0.0.1>10.0.0.2
 			0.010 10.0.0.1 10.0.0.9 10.0.0.1>10.0.0.3,10.0.1.1>0.0.0.0`,
