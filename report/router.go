@@ -38,7 +38,8 @@ type Router struct {
 	// Alias is set if Address is not the one that was asked, but another one of
 	// the same router.
 	Alias bool `json:"alias"`
-	// Version is null in an answer of the old form.
+	// Version is null if the router did not say, as those that know the old form
+	// only.
 	Version *Version `json:"version"`
 	// OldForm is set if the router knows the old question only (Ask-Neighbors,
 	// code 3): the flags of its interfaces are unknown.

@@ -163,11 +163,17 @@ func (m *command) target(ctx context.Context, client *ask.Client, via ask.Via, t
 	default:
 		return unanswered(target, addrs[0], explain(target, addrs[0], err))
 	}
+	r := answeredBy(target, answers)
+	m.name(ctx, []result{r})
+	return r
+}
+
+// answeredBy is the result of a target with answers; names are left open.
+func answeredBy(target string, answers []ask.NeighborsAnswer) result {
 	r := result{routers: make([]report.Router, len(answers))}
 	for i := range answers {
 		r.routers[i] = routerOf(target, &answers[i])
 	}
-	m.name(ctx, r.routers)
 	return r
 }
 
@@ -382,7 +388,7 @@ func routerOf(target string, a *ask.NeighborsAnswer) report.Router {
 	if rtt := report.Milliseconds(a.RTT); rtt > 0 { // else the recording lacks the question
 		r.RTT, r.Tries = &rtt, &a.Tries
 	}
-	if !a.Old {
+	if a.Version.Level() != 0 {
 		r.Version = report.VersionOf(a.Version)
 	}
 	for i := range a.Conflicts {
@@ -391,16 +397,18 @@ func routerOf(target string, a *ask.NeighborsAnswer) report.Router {
 	return r
 }
 
-// name fills in the host names, all look-ups at once and none longer than
-// --dns-timeout.
-func (m *command) name(ctx context.Context, routers []report.Router) {
+// name fills in the host names, all look-ups at once: together they take no
+// longer than --dns-timeout.
+func (m *command) name(ctx context.Context, results []result) {
 	if m.asking.Numeric {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.asking.DNSTimeout)
 	defer cancel()
 	found := make(map[netip.Addr]*string)
-	each(routers, func(a netip.Addr, _ **string) { found[a] = nil })
+	for _, r := range results {
+		each(r.routers, func(a netip.Addr, _ **string) { found[a] = nil })
+	}
 	var lock sync.Mutex
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, maxLookups)
@@ -420,10 +428,12 @@ func (m *command) name(ctx context.Context, routers []report.Router) {
 		})
 	}
 	wait.Wait()
-	each(routers, func(a netip.Addr, name **string) { *name = found[a] })
+	for _, r := range results {
+		each(r.routers, func(a netip.Addr, name **string) { *name = found[a] })
+	}
 }
 
-// maxLookups is how many names of one answer are looked up at once.
+// maxLookups is how many names are looked up at once.
 const maxLookups = 64
 
 // each calls fn with every address that may have a name and the place of it.

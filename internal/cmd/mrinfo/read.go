@@ -32,11 +32,16 @@ func (m *command) read(ctx context.Context) error {
 		m.fail(failure{fmt.Sprintf("%s: %v; shown is what came before", m.asking.RecordingName(), err), true})
 	}
 	ctx = context.WithoutCancel(ctx) // what was read is shown, with names
+	var results []result
 	if len(m.call.Args) == 0 {
-		return m.show(ctx, answers)
+		results = m.all(answers)
 	}
 	for _, target := range m.call.Args {
-		if err := m.only(ctx, target, answers); err != nil {
+		results = append(results, m.only(ctx, target, answers))
+	}
+	m.name(ctx, results)
+	for _, r := range results {
+		if err := m.print(r); err != nil {
 			return err
 		}
 	}
@@ -79,24 +84,23 @@ func (m *command) decode(ctx context.Context, r io.Reader) ([]ask.NeighborsAnswe
 	}
 }
 
-// show prints all answers of a recording.
-func (m *command) show(ctx context.Context, answers []ask.NeighborsAnswer) error {
+// all returns all answers of a recording.
+func (m *command) all(answers []ask.NeighborsAnswer) []result {
 	if len(answers) == 0 && len(m.failures) == 0 {
 		m.fail(failure{m.asking.RecordingName() + ": no answer of a multicast router in it; record while somebody asks: tcpdump -w FILE igmp", true})
 	}
+	results := make([]result, 0, len(answers))
 	for i, a := range answers {
-		if err := m.print(m.recorded(ctx, a.From.String(), answers[i:i+1])); err != nil {
-			return err
-		}
+		results = append(results, answeredBy(a.From.String(), answers[i:i+1]))
 	}
-	return nil
+	return results
 }
 
-// only prints the answers of one router, called by any of its addresses.
-func (m *command) only(ctx context.Context, target string, answers []ask.NeighborsAnswer) error {
+// only returns the answers of one router, called by any of its addresses.
+func (m *command) only(ctx context.Context, target string, answers []ask.NeighborsAnswer) result {
 	addrs, err := m.lookup(ctx, target)
 	if err != nil {
-		return m.print(unanswered(target, netip.Addr{}, unknown(target, err)))
+		return unanswered(target, netip.Addr{}, unknown(target, err))
 	}
 	var its []ask.NeighborsAnswer
 	for _, a := range answers {
@@ -107,9 +111,9 @@ func (m *command) only(ctx context.Context, target string, answers []ask.Neighbo
 	}
 	if len(its) == 0 {
 		text := fmt.Sprintf("%s: no answer in the recording; it holds %s", target, routersOf(answers))
-		return m.print(unanswered(target, addrs[0], failure{text, true}))
+		return unanswered(target, addrs[0], failure{text, true})
 	}
-	return m.print(m.recorded(ctx, target, its))
+	return answeredBy(target, its)
 }
 
 // owns is whether an address is of the router that gave an answer.
@@ -133,14 +137,4 @@ func routersOf(answers []ask.NeighborsAnswer) string {
 		all[most] = "others"
 	}
 	return "those of " + strings.Join(all, ", ")
-}
-
-// recorded makes a result of answers.
-func (m *command) recorded(ctx context.Context, target string, answers []ask.NeighborsAnswer) result {
-	var r result
-	for i := range answers {
-		r.routers = append(r.routers, routerOf(target, &answers[i]))
-	}
-	m.name(ctx, r.routers)
-	return r
 }
