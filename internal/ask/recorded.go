@@ -29,6 +29,7 @@ type Recorded struct {
 	newest  map[netip.Addr]int // in closed, by router
 	swept   time.Time
 	held    int
+	limit   int // of held; 0: maxRecordedHeld
 	dropped int
 }
 
@@ -101,7 +102,7 @@ func (r *Recorded) answer(p *Packet) {
 		r.close(who)
 		c = nil
 	}
-	if r.held+len(p.Message) > maxRecordedHeld {
+	if r.held+len(p.Message) > cmp.Or(r.limit, maxRecordedHeld) {
 		r.dropped++
 		return
 	}
