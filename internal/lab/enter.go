@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -80,9 +81,11 @@ func Rootless() bool {
 // comes before it is run by the outer process, pid 1 and the inner process.
 func Enter() (inside bool, code int, err error) {
 	if os.Getenv(stageVariable) == stageInit && os.Getpid() == 1 {
+		keepName()
 		runInit()
 	}
 	if Inside() {
+		keepName()
 		return true, 0, nil
 	}
 	// pid 1 is to die with the thread that started it.
@@ -97,6 +100,12 @@ func Enter() (inside bool, code int, err error) {
 	}
 	code, err = startInit(true)
 	return false, code, err
+}
+
+// keepName gives this process the name that it was called by: having been
+// started by way of /proc, its name is "exe".
+func keepName() {
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // only for people who look
 }
 
 // startInit runs pid 1 and returns its exit code.

@@ -124,6 +124,21 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// TestReceiverMissed has what the buffer of a socket cannot hold counted.
+func TestReceiverMissed(t *testing.T) {
+	a, b := segment(t)
+	r := must[*Receiver](t)(b.Join(group, "eth0", netip.Addr{}))
+	defer r.Close()
+	check(t, r.conn.SetReadBuffer(1))
+	r.mu.Lock() // the reader reads no more than one packet
+	send(t, a, Flow{Group: group, Count: 100})
+	r.mu.Unlock()
+	arrived(t, r, 100)
+	if s := r.Stats(); s.Missed < 50 {
+		t.Errorf("%+v: 100 packets of 64 bytes were in a buffer of 2 KiB", s)
+	}
+}
+
 func TestLossRefused(t *testing.T) {
 	a, _ := segment(t)
 	for _, loss := range []Loss{{Percent: -1}, {Percent: 100.5}, {Percent: 1, Source: prefix("2001:db8::/32")}} {

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -114,23 +115,24 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
-// ReadFile parses a topology file.
-func ReadFile(path string) (*Topology, error) {
+// Load parses a topology file. If there is no such file, but a sample of that
+// name (see [Sample]), it is taken.
+func Load(path string) (*Topology, error) {
 	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b := make([]byte, maxTopology+1)
-	n := 0
-	for n < len(b) {
-		m, err := f.Read(b[n:])
-		n += m
-		if m == 0 || err != nil {
-			break
+	if errors.Is(err, os.ErrNotExist) {
+		if text, err := samples.ReadFile("topologies/" + path + ".lab"); err == nil {
+			return Parse(path, text)
 		}
 	}
-	return Parse(path, b[:n])
+	if err != nil {
+		return nil, fmt.Errorf("lab: topology: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTopology+1))
+	if err != nil {
+		return nil, fmt.Errorf("lab: topology: %w", err)
+	}
+	return Parse(path, text)
 }
 
 // Parse reads a topology. Each line is a statement; # begins a comment; words

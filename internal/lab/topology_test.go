@@ -178,6 +178,47 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+func TestLoad(t *testing.T) {
+	row := must[*Topology](t)(Load("row"))
+	if len(row.Hosts) != 5 || len(row.LANs) != 4 {
+		t.Errorf("the sample row has %d hosts and %d LANs, want 5 and 4", len(row.Hosts), len(row.LANs))
+	}
+	t.Chdir(t.TempDir())
+	check(t, os.WriteFile("row", []byte("lan mine"), 0o600))
+	if file := must[*Topology](t)(Load("row")); len(file.LANs) != 1 {
+		t.Errorf("a file is not preferred to a sample: %v", file)
+	}
+	for path, want := range map[string]string{
+		"none": "lab: topology: open none: no such file or directory",
+		".":    "lab: topology: read .: is a directory",
+	} {
+		if _, err := Load(path); fmt.Sprint(err) != want {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+}
+
+// TestDocumentation has the example of the documentation parsed, and every
+// statement of it described there.
+func TestDocumentation(t *testing.T) {
+	text := string(must[[]byte](t)(os.ReadFile("../../docs/topology.md")))
+	_, example, _ := strings.Cut(text, "```lab\n")
+	example, _, ok := strings.Cut(example, "```\n")
+	if !ok {
+		t.Fatal("docs/topology.md has no example")
+	}
+	must[*Topology](t)(Parse("docs/topology.md", []byte(example)))
+	keywords := []string{"lan", "host"}
+	for k := range hostStatements {
+		keywords = append(keywords, k)
+	}
+	for _, k := range keywords {
+		if !strings.Contains(text, "\n`"+k+" ") {
+			t.Errorf("docs/topology.md does not describe %s", k)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"row", "lab-14-1"} {
 		f.Add(Sample(name))
