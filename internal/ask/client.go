@@ -32,11 +32,14 @@ type Options struct {
 	// end, whatever its tries and waits; 0: no such bound.
 	Deadline time.Duration
 	// Logger is told at debug level of every packet that was not taken, with
-	// the reason. nil: nobody.
+	// the reason, and at [LevelPackets] of every packet. nil: nobody.
 	Logger *slog.Logger
 	// Rand makes query ids. nil: a generator with a seed of the system.
 	Rand rand.Source
 }
+
+// LevelPackets is the log level of every packet that is sent or received.
+const LevelPackets = slog.LevelDebug - 4
 
 // Client puts questions through a transport. Its methods may be called at the
 // same time.
@@ -256,6 +259,7 @@ func (c *Client) handle(p *Packet, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Received++
+	c.show(LevelPackets, "packet received", p)
 	if len(p.Message) < igmp.FrameLen || len(p.Message) > maxMessage {
 		c.malformed(p, false, errLength)
 		return
@@ -357,17 +361,39 @@ var errLength = errors.New("shorter than IGMP or longer than any answer")
 
 // drop says why a packet was not taken.
 func (c *Client) drop(p *Packet, reason string, err error) {
-	if !c.log.Enabled(context.Background(), slog.LevelDebug) {
-		return
-	}
-	args := []any{"reason", reason, "from", p.From, "to", p.To, "ttl", p.TTL, "interface", p.IfIndex, "length", len(p.Message)}
-	if len(p.Message) > 1 {
-		args = append(args, "type", igmp.Type(p.Message[0]), "code", p.Message[1])
-	}
+	args := []any{"reason", reason}
 	if err != nil {
 		args = append(args, "err", err)
 	}
-	c.log.Debug("packet not taken", args...)
+	c.show(slog.LevelDebug, "packet not taken", p, args...)
+}
+
+// show logs a packet. What is not known of one that was sent is left out.
+func (c *Client) show(level slog.Level, text string, p *Packet, args ...any) {
+	if !c.log.Enabled(context.Background(), level) {
+		return
+	}
+	if p.From.IsValid() {
+		args = append(args, "from", p.From)
+	}
+	args = append(args, "to", p.To)
+	if p.TTL > 0 {
+		args = append(args, "ttl", p.TTL)
+	}
+	if p.IfIndex > 0 {
+		args = append(args, "interface", p.IfIndex)
+	}
+	args = append(args, "length", len(p.Message))
+	if len(p.Message) > 1 {
+		args = append(args, "type", igmp.Type(p.Message[0]), "code", p.Message[1])
+	}
+	c.log.Log(context.Background(), level, text, args...)
+}
+
+// send sends a datagram and returns when it left.
+func (c *Client) send(d Datagram) (time.Time, error) {
+	c.show(LevelPackets, "sending packet", &Packet{From: d.Via.Source, To: d.To, TTL: d.TTL, IfIndex: d.Via.IfIndex, Message: d.Message})
+	return c.transport.Send(d)
 }
 
 // Stats returns what the client has counted so far.

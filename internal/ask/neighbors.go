@@ -265,7 +265,7 @@ func (c *Client) sendNeighbors(n *neighbors, code dvmrp.Code) error {
 	n.sending(code, time.Now())
 	c.stats.Sent++
 	c.mu.Unlock()
-	at, err := c.transport.Send(Datagram{To: n.q.Router, Via: n.q.Via, Message: message})
+	at, err := c.send(Datagram{To: n.q.Router, Via: n.q.Via, Message: message})
 	if err != nil {
 		return err
 	}

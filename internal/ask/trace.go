@@ -155,7 +155,7 @@ func (c *Client) sendTrace(t *trace) error {
 	if err != nil {
 		return err
 	}
-	at, err := c.transport.Send(Datagram{To: try.query.To, Via: try.query.Via, TTL: try.query.TTL, Message: message})
+	at, err := c.send(Datagram{To: try.query.To, Via: try.query.Via, TTL: try.query.TTL, Message: message})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func NewAsking() *Asking {
 func (a *Asking) Flags() []Flag {
 	return append([]Flag{
 		Bool(&a.Numeric, "n", "show addresses, look no names up"),
-		Int(&a.Debug, "d", "LEVEL", 0, math.MaxInt, "debug: 1 counts, 2 packets refused, 3 all"),
+		Int(&a.Debug, "d", "LEVEL", 0, math.MaxInt, "debug: 1 counts, 2 packets refused, 3 all packets"),
 	}, Common(
 		Text(&a.Read, "read", "FILE", "decode a recording (pcap, pcapng; - for stdin)"),
 		Text(&a.Interface, "interface", "NAME", "link of multicast questions, source of others"),
@@ -76,9 +76,9 @@ func Interrupted(ctx context.Context) string {
 
 // Debug levels of the loggers that [Asking.Logger] returns.
 const (
-	LevelCounts = slog.LevelInfo      // -d 1: once a run
-	LevelRefuse = slog.LevelDebug     // -d 2: each packet that was not taken, each try
-	LevelAll    = slog.LevelDebug - 4 // -d 3
+	LevelCounts = slog.LevelInfo   // -d 1: once a run
+	LevelRefuse = slog.LevelDebug  // -d 2: each packet that was not taken
+	LevelAll    = ask.LevelPackets // -d 3: each packet
 )
 
 // Logger returns the logger of -d.
