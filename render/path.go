@@ -311,8 +311,11 @@ func (b *pathWriter) picture() {
 			b.traffic(&link.Total)
 		}
 	}
-	from := p.Query.From
-	b.printf("%-15s %s\n", p.Receiver, address(from))
+	from := "?"
+	if p.Query.From.IsValid() {
+		from = p.Query.From.String()
+	}
+	b.printf("%-15s %s\n", p.Receiver, from)
 	b.WriteString("  Receiver      Query Source\n\n")
 }
 
