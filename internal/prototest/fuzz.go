@@ -71,8 +71,8 @@ func Fuzz[T any, M Message[T]](f *testing.F, recordings string, seeds ...[]byte)
 		if v := reflect.ValueOf(m).Elem().FieldByName("Truncated"); v.IsValid() {
 			v.SetBool(false)
 		}
-		if diff := cmp.Diff(m, again, same); diff != "" {
-			t.Fatalf("decoded, encoded and decoded (-first, +again):\n%s", diff)
+		if !reflect.DeepEqual(m, again) { // many times faster than cmp
+			t.Fatalf("decoded, encoded and decoded (-first, +again):\n%s", cmp.Diff(m, again, same))
 		}
 		if err := again.Parse(packet); err != nil {
 			t.Fatalf("decoding into a used value: %v", err)
