@@ -46,6 +46,9 @@ type Spec struct {
 	Args string
 	// MinArgs and MaxArgs bound the number of arguments; MaxArgs < 0: any number.
 	MinArgs, MaxArgs int
+	// OptionsFirst is whether the first argument ends the options, because the
+	// command line of another program may follow.
+	OptionsFirst bool
 	// Flags of this command, made by [Bool], [Int], ...; the common ones (help,
 	// version, completion, output) are added by [Run].
 	Flags []Flag
@@ -199,7 +202,7 @@ func Run(ctx context.Context, spec *Spec, args []string, stdin io.Reader, stdout
 func (c *Call) run(ctx context.Context, args []string, out *output) error {
 	o := outputFlags{formats: c.spec.Formats}
 	flags := c.spec.allFlags(&o)
-	options, operands, err := normalise(args, flags)
+	options, operands, err := normalise(args, flags, c.spec.OptionsFirst)
 	c.Format = guessFormat(c.spec.Formats, options)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func complete(spec *Spec, args []string, w io.Writer) {
 		}
 	}
 	if spec.Complete != nil {
-		_, operands, _ := normalise(args, flags)
+		_, operands, _ := normalise(args, flags, spec.OptionsFirst)
 		words = append(words, spec.Complete(operands)...)
 	}
 	for _, word := range words {

@@ -21,9 +21,12 @@ type option struct {
 // like (-t -5), a single dash is an argument, and "--" ends the options. Names
 // are not abbreviated: a new flag must not change what an old script means.
 //
+// With optionsFirst the first argument ends the options, as for a command that
+// is followed by the command line of another.
+//
 // It goes on after an error, so that the rest of the options is known to the
 // one who reports it, and returns the first.
-func normalise(args []string, flags []Flag) (options []option, operands []string, err error) {
+func normalise(args []string, flags []Flag, optionsFirst bool) (options []option, operands []string, err error) {
 	byName := make(map[string]option)
 	for _, f := range flags {
 		names := f.Names()
@@ -54,6 +57,9 @@ func normalise(args []string, flags []Flag) (options []option, operands []string
 			return options, append(operands, args...), err
 		case word == "-" || !strings.HasPrefix(word, "-"):
 			operands = append(operands, word)
+			if optionsFirst {
+				return options, append(operands, args...), err
+			}
 		case strings.HasPrefix(word, "--"):
 			name, value, attached := strings.Cut(word[2:], "=")
 			o, ok := byName[name]

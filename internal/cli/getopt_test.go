@@ -70,7 +70,7 @@ func TestNormalise(t *testing.T) {
 			for _, w := range strings.Fields(tt.in) {
 				in = append(in, strings.TrimPrefix(w, "."))
 			}
-			options, operands, err := normalise(in, testFlags())
+			options, operands, err := normalise(in, testFlags(), false)
 			if tt.err != "" {
 				if err == nil || err.Error() != tt.err {
 					t.Fatalf("error %v, want %s", err, tt.err)
@@ -93,6 +93,13 @@ func TestNormalise(t *testing.T) {
 	}
 }
 
+func TestNormaliseOptionsFirst(t *testing.T) {
+	_, operands, err := normalise([]string{"-n", "host", "ls", "-n", "--unknown", "--", "x"}, testFlags(), true)
+	if want := []string{"host", "ls", "-n", "--unknown", "--", "x"}; err != nil || !slices.Equal(operands, want) {
+		t.Errorf("got %q, %v, want %q", operands, err, want)
+	}
+}
+
 // Whatever stands on the command line, what comes out is stable, and every
 // argument and value is a piece of what went in.
 func FuzzNormalise(f *testing.F) {
@@ -102,7 +109,7 @@ func FuzzNormalise(f *testing.F) {
 	flags := testFlags()
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Split(line, " ")
-		options, operands, err := normalise(in, flags)
+		options, operands, err := normalise(in, flags, false)
 		for _, o := range operands {
 			if !slices.Contains(in, o) {
 				t.Fatalf("argument %q is not of %q", o, in)
@@ -131,7 +138,7 @@ func FuzzNormalise(f *testing.F) {
 			}
 		}
 		again = append(append(again, "--"), operands...)
-		options2, operands2, err := normalise(again, flags)
+		options2, operands2, err := normalise(again, flags, false)
 		if err != nil || !slices.Equal(options, options2) || !slices.Equal(operands, operands2) {
 			t.Fatalf("%q: %v %v, again %v %v, %v", in, options, operands, options2, operands2, err)
 		}
