@@ -243,8 +243,8 @@ func (s *Socket) SetRouterAlert(on bool) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_ROUTER_ALERT, boolInt(on))
 	})
 	switch {
-	case errors.Is(err, unix.EADDRINUSE) && on, errors.Is(err, unix.ENOENT) && !on:
-		return nil // it is as it should be
+	case errors.Is(err, unix.EADDRINUSE) && on, errors.Is(err, unix.ENOBUFS) && !on:
+		return nil // it was so already
 	case err != nil:
 		return &Error{"set Router Alert of", s.object, err}
 	}

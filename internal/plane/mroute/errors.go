@@ -18,7 +18,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("mroute: %s %s: %v", e.Op, e.Object, e.Err)
 }
 
+// Unwrap returns the kernel's answer.
 func (e *Error) Unwrap() error { return e.Err }
+
+// ErrNotFound is what errors of [Counters] are if there is no such vif or entry.
+var ErrNotFound = errors.New("no such vif or entry")
+
+// Is implements errors.Is.
+func (e *Error) Is(target error) bool {
+	return target == ErrNotFound && e.Op == opCount && (e.Err == unix.EADDRNOTAVAIL || e.Err == unix.EINVAL)
+}
 
 // Fix says what a person can do about it; empty if nothing is known to help.
 func (e *Error) Fix() string {
@@ -42,7 +51,6 @@ const (
 	opOpen   = "open socket for"
 	opTable  = "choose"
 	opOwn    = "own"
-	opAdopt  = "adopt socket of"
 	opAdd    = "add"
 	opDelete = "delete"
 	opCount  = "count"

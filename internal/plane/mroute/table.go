@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Table is a multicast routing socket that owns one of the kernel's tables:
-// closing it removes the vifs and entries that it has added. It belongs to the
-// network namespace of the thread that opened it. Its methods may be called at
-// the same time.
-type Table struct {
+// Counters reads the counters of one of the kernel's tables, whoever owns it. It
+// belongs to the network namespace of the thread that opened it. Its methods may
+// be called at the same time. Unlike the dumps of a [Reader] they never wait for
+// other work of the kernel, such as the removal of a network namespace.
+type Counters struct {
 	file *os.File
 	raw  rawControl
 	id   uint32
@@ -24,56 +24,87 @@ type rawControl interface {
 	Control(f func(fd uintptr)) error
 }
 
+// Table is a multicast routing socket that owns one of the kernel's tables:
+// closing it removes the vifs and entries that it has added.
+type Table struct{ Counters }
+
+// OpenCounters makes a socket for the counters of the table with this id; 0 is
+// the default table. It needs CAP_NET_RAW, and for another table than the default
+// one CAP_NET_ADMIN as well.
+func OpenCounters(id uint32) (*Counters, error) {
+	c, err := open(id)
+	if err != nil {
+		return nil, err
+	}
+	// It is a raw socket, but nobody is going to receive from it.
+	err = c.control(func(fd int) error {
+		drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
+	})
+	if err != nil {
+		c.Close()
+		return nil, &Error{opOpen, c.String(), err}
+	}
+	return c, nil
+}
+
 // Open makes a socket and takes the table with this id; 0 is the default table.
 // Only one program can own a table at a time: another one's gives EADDRINUSE.
 // It needs CAP_NET_RAW and CAP_NET_ADMIN.
 func Open(id uint32) (*Table, error) {
-	if id == 0 {
-		id = DefaultTable
-	}
-	object := fmt.Sprintf("table %d", id)
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_IGMP)
+	c, err := open(id)
 	if err != nil {
-		return nil, &Error{opOpen, object, err}
+		return nil, err
 	}
-	if id != DefaultTable {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtTable, int(id)); err != nil {
-			unix.Close(fd)
-			return nil, &Error{opTable, object, err}
-		}
+	t := &Table{*c}
+	if err := t.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtInit, 1) }); err != nil {
+		t.Close()
+		return nil, &Error{opOwn, t.String(), err}
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtInit, 1); err != nil {
-		unix.Close(fd)
-		return nil, &Error{opOwn, object, err}
-	}
-	return newTable(os.NewFile(uintptr(fd), "mroute"), id)
+	return t, nil
 }
 
 // Adopt takes a socket that owns table id (0: the default one) already, such as
 // one that an earlier process has handed down. The Table closes it.
 func Adopt(file *os.File, id uint32) (*Table, error) {
-	if id == 0 {
-		id = DefaultTable
+	c, err := newCounters(file, id)
+	if err != nil {
+		return nil, err
 	}
-	return newTable(file, id)
+	return &Table{*c}, nil
 }
 
-func newTable(file *os.File, id uint32) (*Table, error) {
-	t := &Table{file: file, id: id}
+// open makes a multicast routing socket for a table.
+func open(id uint32) (*Counters, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_IGMP)
+	if err != nil {
+		return nil, &Error{opOpen, tableName(id), err}
+	}
+	if id != 0 && id != DefaultTable {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtTable, int(id)); err != nil {
+			unix.Close(fd)
+			return nil, &Error{opTable, tableName(id), err}
+		}
+	}
+	return newCounters(os.NewFile(uintptr(fd), "mroute"), id)
+}
+
+func newCounters(file *os.File, id uint32) (*Counters, error) {
+	c := &Counters{file: file, id: id}
 	conn, err := file.SyscallConn()
 	if err == nil {
-		t.raw = conn
-		err = t.checkVersion()
+		c.raw = conn
+		err = c.checkVersion()
 	}
 	if err != nil {
 		file.Close()
-		return nil, &Error{opAdopt, t.String(), err}
+		return nil, &Error{opOpen, tableName(id), err}
 	}
-	return t, nil
+	return c, nil
 }
 
-func (t *Table) checkVersion() error {
-	return t.control(func(fd int) error {
+func (c *Counters) checkVersion() error {
+	return c.control(func(fd int) error {
 		version, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, mrtVersion)
 		if err != nil {
 			return err
@@ -85,25 +116,31 @@ func (t *Table) checkVersion() error {
 	})
 }
 
-func (t *Table) control(f func(fd int) error) error {
+func (c *Counters) control(f func(fd int) error) error {
 	var err error
-	if t.raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
+	if c.raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
 		return os.ErrClosed // nothing else stops Control
 	}
 	return err
 }
 
-func (t *Table) String() string { return fmt.Sprintf("table %d", t.id) }
+func tableName(id uint32) string {
+	if id == 0 {
+		id = DefaultTable
+	}
+	return fmt.Sprintf("table %d", id)
+}
 
-// ID is the number of the table.
-func (t *Table) ID() uint32 { return t.id }
+// String returns what the table is called in errors.
+func (c *Counters) String() string { return tableName(c.id) }
+
+// Close closes the socket. A [Table] is given up by that, unless another process
+// holds a copy of the socket.
+func (c *Counters) Close() error { return c.file.Close() }
 
 // File is the socket: upcalls and IGMP messages are read from it, and a child
 // process that gets it keeps the table alive. It stays the Table's to close.
 func (t *Table) File() *os.File { return t.file }
-
-// Close gives the table up, unless another process holds a copy of the socket.
-func (t *Table) Close() error { return t.file.Close() }
 
 // AddVif makes vif number vif of the interface with index ifIndex, which must
 // have an IPv4 address. Entries lose outputs to vifs that did not exist when
@@ -164,9 +201,9 @@ func (t *Table) DelMFC(source, group netip.Addr) error {
 }
 
 // VifCount reads the counters of a vif.
-func (t *Table) VifCount(vif int) (VifCount, error) {
+func (c *Counters) VifCount(vif int) (VifCount, error) {
 	req := vifReq{vif: uint16(vif)}
-	if err := t.control(func(fd int) error { return ioctl(fd, siocGetVifCount, &req) }); err != nil {
+	if err := c.control(func(fd int) error { return ioctl(fd, siocGetVifCount, &req) }); err != nil {
 		return VifCount{}, &Error{opCount, fmt.Sprintf("vif %d", vif), err}
 	}
 	return VifCount{
@@ -176,11 +213,11 @@ func (t *Table) VifCount(vif int) (VifCount, error) {
 }
 
 // SGCount reads the counters of an entry.
-func (t *Table) SGCount(source, group netip.Addr) (SGCount, error) {
+func (c *Counters) SGCount(source, group netip.Addr) (SGCount, error) {
 	ctl, err := newMFC(source, group)
 	req := sgReq{source: ctl.origin, group: ctl.group}
 	if err == nil {
-		err = t.control(func(fd int) error { return ioctl(fd, siocGetSGCount, &req) })
+		err = c.control(func(fd int) error { return ioctl(fd, siocGetSGCount, &req) })
 	}
 	if err != nil {
 		return SGCount{}, &Error{opCount, sg(source, group), err}
