@@ -176,8 +176,9 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// placeholder of the flag's value; empty if it has none.
-func placeholder(f Flag) string {
+// Placeholder is what stands for the value of a flag in the help text; empty if it
+// has none.
+func Placeholder(f Flag) string {
 	if g, ok := f.(*urfave.GenericFlag); ok {
 		return g.Value.(*value).placeholder
 	}

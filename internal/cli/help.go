@@ -66,7 +66,7 @@ func typed(f Flag) string {
 	for i, n := range names {
 		names[i] = dashed(n)
 	}
-	return strings.TrimRight(strings.Join(names, ", ")+" "+placeholder(f), " ")
+	return strings.TrimRight(strings.Join(names, ", ")+" "+Placeholder(f), " ")
 }
 
 // cells are the flags as they are typed, their usage, and the width of the
