@@ -136,7 +136,7 @@ func (c *Capture) run() {
 		var recvErr error
 		err = raw.Read(func(fd uintptr) bool {
 			n, oobn, _, from, recvErr = unix.Recvmsg(int(fd), b, oob, 0)
-			return recvErr != unix.EAGAIN
+			return !errors.Is(recvErr, unix.EAGAIN)
 		})
 		if err == nil {
 			err = recvErr

@@ -170,17 +170,14 @@ func Running() ([]int, error) {
 		return nil, err
 	}
 	var pids []int
-	var sockets [][2]uint64 // pid 1 and the inner process of a lab have the same
+	var sockets []os.FileInfo // pid 1 and the inner process of a lab have the same
 	for _, path := range paths {
-		var st unix.Stat_t
+		socket, err := os.Stat(path)
+		if err != nil || int(socket.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() ||
+			slices.ContainsFunc(sockets, func(o os.FileInfo) bool { return os.SameFile(o, socket) }) {
+			continue
+		}
 		var pid int
-		if unix.Stat(path, &st) != nil || int(st.Uid) != os.Geteuid() {
-			continue
-		}
-		socket := [2]uint64{uint64(st.Dev), st.Ino}
-		if slices.Contains(sockets, socket) {
-			continue
-		}
 		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err != nil {
 			return nil, err
 		}

@@ -61,12 +61,12 @@ func Inside() bool {
 	return err == nil
 }
 
-// Rootless reports whether the user of this process is mapped, as in the lab of
-// an ordinary user: there is only one user then, and files of others cannot be
-// changed.
+// Rootless reports whether there is only one user here, as in the lab of an
+// ordinary user: programs cannot change theirs.
 func Rootless() bool {
 	b, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295"
+	fields := strings.Fields(string(b)) // per line: first user here, first user outside, how many
+	return err == nil && len(fields) == 3 && fields[2] == "1"
 }
 
 // Enter starts this program again inside new namespaces, with the same
@@ -283,7 +283,7 @@ func runInit() {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, 0, nil)
 		switch {
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 		case err != nil:
 			os.Exit(1)
 		case pid == inner && ws.Exited():

@@ -303,6 +303,47 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// TestExplain has each way of denying namespaces told by its remedy. The host has
+// kernel parameters of its own, which are plain files.
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		sysctls       string // as files below /proc/sys, name=value
+		op            string
+		err           error
+		userNamespace bool
+		want          string // part of the message
+	}{
+		{"", "make namespaces", syscall.EPERM, true, "run as root, or where user namespaces are allowed"},
+		{"", "make namespaces", &os.PathError{Op: "fork/exec", Path: "/proc/self/exe", Err: syscall.EINVAL}, true,
+			"lab: make namespaces: invalid argument (the kernel needs CONFIG_NET_NS"},
+		{"user/max_user_namespaces=0", "make namespaces", syscall.ENOSPC, true, "user.max_user_namespaces above 0, or run as root"},
+		{"user/max_user_namespaces=0", "make namespaces", syscall.EPERM, false, "run as root, or where"},
+		{"user/max_net_namespaces=0", "make namespaces", syscall.ENOSPC, false, "user.max_net_namespaces above 0"},
+		{"user/max_net_namespaces=5", "make namespaces", syscall.ENOSPC, false, "raise sysctl user.max_user_namespaces"},
+		{"kernel/unprivileged_userns_clone=0", "make namespaces", syscall.EPERM, true, "kernel.unprivileged_userns_clone to 1"},
+		{"kernel/apparmor_restrict_unprivileged_userns=1", "make mounts private", syscall.EACCES, true,
+			"kernel.apparmor_restrict_unprivileged_userns to 0"},
+		{"kernel/apparmor_restrict_unprivileged_userns=0", opMountProc, syscall.EPERM, true, "hides parts of /proc"},
+	}
+	for _, test := range tests {
+		h := Start(t, "host h\nprivate /proc/sys").Host("h")
+		check(t, h.Do(func() error {
+			if name, value, ok := strings.Cut(test.sysctls, "="); ok {
+				check(t, os.Mkdir("/proc/sys/"+filepath.Dir(name), 0o700))
+				check(t, os.WriteFile("/proc/sys/"+name, []byte(value+"\n"), 0o600))
+			}
+			err := explain(test.op, test.err, test.userNamespace)
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s, %v: %v, want %s", test.sysctls, test.err, err, test.want)
+			}
+			if errno, ok := errors.AsType[syscall.Errno](err); !ok || !errors.Is(test.err, errno) {
+				t.Errorf("%s, %v: the cause is %v", test.sysctls, test.err, errno)
+			}
+			return nil
+		}))
+	}
+}
+
 // TestReaping has pid 1 of this lab reap a child that nobody waits for.
 func TestReaping(t *testing.T) {
 	Require(t, Netns)
@@ -319,8 +360,8 @@ func TestReaping(t *testing.T) {
 // TestRequire has the tests of a binary that cannot enter skipped, or failed
 // if they are required.
 func TestRequire(t *testing.T) {
-	defer func(err error) { denied = err }(denied)
-	denied = errors.New("no reason")
+	defer func(err error) { errOutside = err }(errOutside)
+	errOutside = errors.New("no reason")
 	h := Start(t, "host h").Host("h")
 	for _, test := range []struct {
 		require  string

@@ -728,7 +728,7 @@ func (h *Host) killAll() error {
 		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err != nil || pid == os.Getpid() || pid == 1 {
 			continue
 		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("lab: host %s: kill %d: %w", h.Name, pid, err)
 		}
 	}

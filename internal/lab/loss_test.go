@@ -84,7 +84,7 @@ func TestMulticastOnLAN(t *testing.T) {
 // TestLoss compares, for every wire and direction on the way, what the wire
 // says it lost with what did not arrive.
 func TestLoss(t *testing.T) {
-	const count = 2000
+	const count = 1000
 	tests := []struct {
 		name     string
 		host     string

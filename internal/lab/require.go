@@ -42,8 +42,8 @@ const (
 	pollInterval = 5 * time.Millisecond
 )
 
-// denied is why this process is not inside a lab, as Main found it.
-var denied = errors.New("the test binary has no TestMain that calls lab.Main")
+// errOutside is why this process is not inside a lab, as Main found it.
+var errOutside = errors.New("the test binary has no TestMain that calls lab.Main")
 
 // Main is TestMain for tests that use labs:
 //
@@ -54,7 +54,7 @@ var denied = errors.New("the test binary has no TestMain that calls lab.Main")
 func Main(m interface{ Run() int }) {
 	inside, code, err := Enter()
 	if inside || err != nil {
-		denied = err
+		errOutside = err
 		code = m.Run()
 	}
 	os.Exit(code)
@@ -76,7 +76,7 @@ func Require(t TB, class Class, programs ...string) {
 
 func available(class Class, programs []string) error {
 	if !Inside() {
-		return denied
+		return errOutside
 	}
 	if class == Peers && Rootless() {
 		return errors.New("lab: Debian's routing programs change users, which needs root")

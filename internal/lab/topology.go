@@ -160,7 +160,7 @@ func Parse(name string, text []byte) (*Topology, error) {
 	if len(text) > maxTopology {
 		p.line, p.column = 1, 1
 		p.fail("a topology has at most %d bytes", maxTopology)
-		return nil, errors.Join(p.problems...)
+		return nil, p.problems[0]
 	}
 	p.lines = strings.Split(string(text), "\n")
 	for p.line < len(p.lines) && len(p.problems) < maxProblems {
@@ -174,8 +174,12 @@ func Parse(name string, text []byte) (*Topology, error) {
 		}
 	}
 	if len(p.problems) > 0 {
-		slices.SortStableFunc(p.problems, func(a, b error) int { return a.(*SyntaxError).Line - b.(*SyntaxError).Line })
-		return nil, errors.Join(p.problems...)
+		slices.SortStableFunc(p.problems, func(a, b *SyntaxError) int { return a.Line - b.Line })
+		errs := make([]error, len(p.problems))
+		for i, e := range p.problems {
+			errs[i] = e
+		}
+		return nil, errors.Join(errs...)
 	}
 	return p.topology, nil
 }
@@ -195,7 +199,7 @@ type parser struct {
 	failed   bool      // the current statement has a problem
 	seen     map[string]bool
 	later    []func()
-	problems []error
+	problems []*SyntaxError
 }
 
 type word struct {
@@ -237,12 +241,12 @@ func (p *parser) unique(kind, name string) {
 func (p *parser) split(line string) {
 	p.words = p.words[:0]
 	for i := 0; i < len(line); {
-		switch c := line[i]; {
-		case c == ' ' || c == '\t' || c == '\r':
+		switch line[i] {
+		case ' ', '\t', '\r':
 			i++
-		case c == '#':
+		case '#':
 			return
-		case c == '"':
+		case '"':
 			quoted, err := strconv.QuotedPrefix(line[i:])
 			p.column = i + 1
 			if err != nil {
