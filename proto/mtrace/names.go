@@ -166,6 +166,18 @@ func (c Code) Text52() string {
 	return c.Text46()
 }
 
+// Text returns [Code.Text52] and words for the two codes of the draft that neither
+// program knows.
+func (c Code) Text() string {
+	switch c {
+	case CodeWrongLastHop:
+		return "Wrong last hop"
+	case CodeInfoHidden:
+		return "Info hidden"
+	}
+	return c.Text52()
+}
+
 // Mask is byte 30 of a block as it came: bit 7 must be zero, bit 6 is S, bits 5-0
 // are the length of the source mask.
 type Mask uint8

@@ -70,6 +70,16 @@ func TestCode(t *testing.T) {
 		if got := c.code.Text52(); got != c.text52 {
 			t.Errorf("code %02x is %q to mtrace 5.2, want %q", uint8(c.code), got, c.text52)
 		}
+		text := c.text52
+		switch c.code { // only here a word of the draft stands for the number
+		case 0x06:
+			text = "Wrong last hop"
+		case 0x0b:
+			text = "Info hidden"
+		}
+		if got := c.code.Text(); got != text {
+			t.Errorf("code %02x is %q to us, want %q", uint8(c.code), got, text)
+		}
 		if got := c.code.Fatal(); got != c.fatal {
 			t.Errorf("code %02x: Fatal is %v", uint8(c.code), got)
 		}
