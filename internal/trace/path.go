@@ -88,7 +88,7 @@ func (t *Tracer) hopReport(i int) report.Hop {
 		Protocol:     h.Protocol.String(),
 		FwdTTL:       int(h.FwdTTL),
 		Code:         codeWord(h.Code),
-		Error:        h.Code.Text52(),
+		Error:        h.Code.Text(),
 		Fatal:        h.Code.Fatal(),
 		WholeNet:     h.Mask.SubnetCount(),
 		GroupOnly:    h.Mask.GroupOnly(),

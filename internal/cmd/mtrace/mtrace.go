@@ -107,7 +107,7 @@ func (m *command) spec() *cli.Spec {
 		Empty: func(d report.Document) any {
 			return &report.Path{Document: d, Hops: []report.Hop{}, Causes: []report.Cause{}}
 		},
-		Notes:  []string{"Exit: 0 the path reaches the source, 1 it does not, 2 bad usage, 3 could not ask."},
+		Notes:  []string{"Exit: 0 the source is reached, 1 it is not, 2 bad usage, 3 could not ask."},
 		Action: m.run,
 	}
 }
