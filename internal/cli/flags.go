@@ -41,8 +41,8 @@ func Int(p *int, names, placeholder string, min, max int, usage string) Flag {
 	})
 }
 
-// maxSeconds bounds every time that a user gives: a day.
-const maxSeconds = 24 * time.Hour
+// longest bounds every time that a user gives: a day.
+const longest = 24 * time.Hour
 
 // Seconds makes a flag whose value is a time: a number of seconds, which may
 // have a fraction, or a number with a unit such as 250ms or 2m. It is more than
@@ -50,10 +50,10 @@ const maxSeconds = 24 * time.Hour
 func Seconds(p *time.Duration, names, placeholder, usage string) Flag {
 	return Func(names, placeholder, usage, func(s string) error {
 		d, err := time.ParseDuration(s)
-		if seconds, ferr := strconv.ParseFloat(s, 64); ferr == nil && seconds <= maxSeconds.Seconds() {
+		if seconds, ferr := strconv.ParseFloat(s, 64); ferr == nil && seconds <= longest.Seconds() {
 			d, err = time.Duration(seconds*float64(time.Second)), nil
 		}
-		if err != nil || d <= 0 || d > maxSeconds {
+		if err != nil || d <= 0 || d > longest {
 			return errors.New("not a number of seconds above 0 and at most a day (2, 0.5, 250ms)")
 		}
 		*p = d
