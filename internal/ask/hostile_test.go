@@ -2,8 +2,10 @@ package ask_test
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,4 +130,42 @@ func TestHostileNeighbourTrace(t *testing.T) {
 
 func ip4(a, b, c, d int) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(a), byte(b), byte(c), byte(d)})
+}
+
+// What is not taken is told to the logger, with the reason.
+func TestDebugLog(t *testing.T) {
+	router := ip("192.168.7.7")
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	good := message(t, dvmrp.CodeNeighbors2, dvmrp.Mrouted, castor...)
+	bad := append([]byte(nil), good...)
+	bad[2] ^= 1
+	run(t, asktest.Options{}, ask.Options{Logger: logger}, func(t *testing.T, n *asktest.Network, c *ask.Client) {
+		n.Handle(func(ask.Datagram) []asktest.Answer {
+			return []asktest.Answer{
+				{From: router, Message: bad},
+				{From: router, Message: []byte{0x13}},
+				{From: ip("10.6.6.6"), Message: message(t, dvmrp.CodeNeighbors2, dvmrp.Mrouted), TTL: 3, IfIndex: 2},
+				{From: router, Message: good},
+				{From: router, Message: good},
+			}
+		}, router)
+		one(t, c, ask.NeighborsQuestion{Router: router})
+	})
+	want := `msg="packet not taken" reason=checksum from=192.168.7.7 to=192.0.2.1 ttl=64 interface=1 length=32 type=DVMRP code=6
+msg="packet not taken" reason=malformed err="shorter than IGMP or longer than any answer" from=192.168.7.7 to=192.0.2.1 ttl=64 interface=1 length=1
+msg="packet not taken" reason=unasked from=10.6.6.6 to=192.0.2.1 ttl=3 interface=2 length=8 type=DVMRP code=6
+msg="packet not taken" reason=duplicate from=192.168.7.7 to=192.0.2.1 ttl=64 interface=1 length=32 type=DVMRP code=6
+`
+	if diff := cmp.Diff(want, log.String()); diff != "" {
+		t.Error(diff)
+	}
 }
