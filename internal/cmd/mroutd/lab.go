@@ -1,0 +1,256 @@
+package mroutd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"mbone/internal/cli"
+	"mbone/internal/cmd/mrinfo"
+	"mbone/internal/cmd/mtrace"
+	"mbone/internal/lab"
+)
+
+// defaultShell is run where no command was named and SHELL is not set.
+const defaultShell = "/bin/sh"
+
+// toolDir is where every host of a lab has this program under the names of all
+// tools: it goes by the name that it is called by, so that a lab has the tools
+// although nothing was installed. Each host has a /run of its own.
+const toolDir = "/run/mbone/bin"
+
+var tools = []string{"mroutd", "mrinfo", "mtrace"}
+
+// Command returns the Run function of the tool that is called by this name; it is
+// mroutd's for any other name.
+func Command(name string) func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	switch filepath.Base(name) {
+	case "mrinfo":
+		return mrinfo.Run
+	case "mtrace":
+		return mtrace.Run
+	}
+	return Run
+}
+
+// labSpec describes mroutd lab.
+func labSpec() *cli.Spec {
+	var pid int
+	return &cli.Spec{
+		Name:    "lab",
+		Summary: "bring up networks of hosts on this machine",
+		Notes:   []string{"FILE describes a network (docs/topology.md), or is the name of a sample: row, lab-14-1."},
+		Commands: []*cli.Spec{
+			{
+				Name: "demo", Summary: "show the tools on three routers in a row",
+				Action: func(ctx context.Context, call *cli.Call) error { return demo(ctx, call) },
+			},
+			{
+				Name: "up", Summary: "bring a network up, and run a command or shell in a host of it",
+				Args: "FILE [HOST [COMMAND [ARGUMENT...]]]", MinArgs: 1, MaxArgs: -1, OptionsFirst: true,
+				Action: func(ctx context.Context, call *cli.Call) error { return up(ctx, call) },
+			},
+			{
+				Name: "exec", Summary: "run a command in a host of a network that is up",
+				Args: "HOST COMMAND [ARGUMENT...]", MinArgs: 2, MaxArgs: -1, OptionsFirst: true,
+				Flags:  []cli.Flag{cli.Int(&pid, "pid", "PID", 1, math.MaxInt32, "the process of the lab, if there are several")},
+				Action: func(ctx context.Context, call *cli.Call) error { return execute(ctx, call, pid) },
+			},
+			{
+				Name: "check", Summary: "tell what is wrong with a file, or print it in its plain form",
+				Args: "FILE", MinArgs: 1, MaxArgs: 1,
+				Action: func(ctx context.Context, call *cli.Call) error { return checkFile(call) },
+			},
+		},
+	}
+}
+
+// enter makes the lab that this process continues in: then inside is true. In
+// the process outside it returns when the lab has ended, with its exit code.
+func enter() (inside bool, err error) {
+	inside, code, err := lab.Enter()
+	if denied, ok := errors.AsType[*lab.NamespaceError](err); ok {
+		return false, &cli.Error{Code: cli.ExitFailed, What: denied.Op, Err: denied.Err, Fix: denied.Fix}
+	}
+	if err != nil || inside {
+		return inside, err
+	}
+	return false, exit(code)
+}
+
+// exit ends the command with a code and says nothing more.
+func exit(code int) error {
+	if code == cli.ExitOK {
+		return nil
+	}
+	return cli.Exit(code)
+}
+
+// load reads a topology. Each problem of it is a line of its own.
+func load(call *cli.Call, name string) (*lab.Topology, error) {
+	t, err := lab.Load(name)
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range list.Unwrap() {
+			call.Warn("%v", err)
+		}
+		return nil, cli.Exit(cli.ExitUsage)
+	}
+	return t, err
+}
+
+// checkFile is mroutd lab check.
+func checkFile(call *cli.Call) error {
+	t, err := load(call, call.Args[0])
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(call.Stdout, t.String())
+	return err
+}
+
+// build brings a topology up, with the tools in every host.
+func build(t *lab.Topology) (*lab.Lab, error) {
+	if err := installTools(); err != nil {
+		return nil, err
+	}
+	if err := os.Setenv("PATH", toolDir+":"+os.Getenv("PATH")); err != nil {
+		return nil, err
+	}
+	l, err := lab.Build(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range l.Hosts() {
+		if err := h.Do(installTools); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
+}
+
+// installTools makes this program appear under the names of all tools in the
+// /run of a host, or of the lab, where programs are looked for.
+func installTools() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(toolDir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range tools {
+		if err := os.Symlink(program, filepath.Join(toolDir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// up is mroutd lab up.
+func up(ctx context.Context, call *cli.Call) error {
+	if inside, err := enter(); !inside {
+		return err
+	}
+	topology, err := load(call, call.Args[0])
+	if err != nil {
+		return err
+	}
+	l, err := build(topology)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- l.Serve(ctx) }()
+	for _, h := range l.Hosts() {
+		for _, p := range h.Programs() {
+			go watch(ctx, call.Stderr, p)
+		}
+	}
+	if len(call.Args) > 1 {
+		return runIn(l, call.Args[1], call.Args[2:])
+	}
+	fmt.Fprintf(call.Stdout, "The lab is up with the hosts %s.\n"+
+		"In another terminal: mroutd lab exec HOST COMMAND\n"+
+		"Ctrl-C ends it.\n", hostNames(l))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, call.Stdin)
+		ended <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	case err := <-served:
+		return err
+	}
+}
+
+func hostNames(l *lab.Lab) string {
+	var names []string
+	for _, h := range l.Hosts() {
+		names = append(names, h.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// watch says that a program of the topology has ended, and what it last said.
+func watch(ctx context.Context, w io.Writer, p *lab.Cmd) {
+	select {
+	case <-ctx.Done():
+	case <-p.Done():
+		lines := strings.Split(strings.TrimSpace(p.Log()), "\n")
+		code, err := lab.ExitCode(p.Wait())
+		if err != nil {
+			lines = append(lines, err.Error())
+		}
+		fmt.Fprintf(w, "mroutd: %s: %s has ended, exit code %d: %s\n", p.Host.Name, strings.Join(p.Args, " "), code, lines[len(lines)-1])
+	}
+}
+
+// runIn runs a command in a host, or a shell if none is given, and returns its
+// exit code as an error.
+func runIn(l *lab.Lab, name string, args []string) error {
+	h := l.Host(name)
+	if h == nil {
+		return cli.Usage("no host %s: the hosts are %s", name, hostNames(l))
+	}
+	if len(args) == 0 {
+		args = []string{cmp.Or(os.Getenv("SHELL"), defaultShell)}
+	}
+	path, err := lab.Find(args[0])
+	if err != nil {
+		return &cli.Error{Code: cli.ExitFailed, Err: err}
+	}
+	c := h.Command(context.Background(), path, args[1:]...)
+	c.Args[0] = args[0]
+	code, err := c.Interact()
+	if err != nil {
+		return &cli.Error{Code: cli.ExitFailed, Err: err}
+	}
+	return exit(code)
+}
+
+// execute is mroutd lab exec.
+func execute(ctx context.Context, call *cli.Call, pid int) error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	code, err := lab.Exec(context.WithoutCancel(ctx), pid, call.Args[0], call.Args[1:], signals, [3]*os.File{os.Stdin, os.Stdout, os.Stderr})
+	if err != nil {
+		return &cli.Error{Code: cli.ExitFailed, Err: err}
+	}
+	return exit(code)
+}
