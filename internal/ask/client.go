@@ -361,6 +361,9 @@ var errLength = errors.New("shorter than IGMP or longer than any answer")
 
 // drop says why a packet was not taken.
 func (c *Client) drop(p *Packet, reason string, err error) {
+	if !c.log.Enabled(context.Background(), slog.LevelDebug) {
+		return // a flood costs no memory
+	}
 	args := []any{"reason", reason}
 	if err != nil {
 		args = append(args, "err", err)

@@ -3,6 +3,8 @@ package names
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -68,7 +70,10 @@ func (s *server) note(err error, now time.Time) {
 	}
 }
 
-var errForged = errors.New("the answer is to another question")
+var (
+	errForged = errors.New("the answer is to another question")
+	errSilent = errors.New("no answer")
+)
 
 // exchange puts a question to the server: by UDP and, if the answer does not
 // fit, by TCP.
@@ -92,6 +97,12 @@ func (s *server) try(ctx context.Context, ask *dns.Msg, network string, timeout 
 	ask = ask.Copy()
 	ask.Id = dns.Id() // a late answer to an earlier try does not match
 	answer, _, err := client.ExchangeContext(ctx, ask, s.addr)
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return nil, errSilent
+	}
+	if e, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = e.Err // the rest says what is known: the addresses
+	}
 	if err != nil {
 		return nil, err
 	}
