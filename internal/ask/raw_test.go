@@ -485,3 +485,17 @@ func TestRawHostile(t *testing.T) {
 		t.Errorf("%+v: want some of each kind", s)
 	}
 }
+
+// A router may ask itself: by its loopback address, as mrinfo does by default,
+// or by another.
+func TestRawSelf(t *testing.T) {
+	l := lab.Start(t, network)
+	near := asktest.Router{Interfaces: []dvmrp.Interface{iface("10.0.1.7", dvmrp.FlagLeaf, "0.0.0.0")}}
+	respond(t, l.Host("near"), near.Answer)
+	c := open(t, l.Host("near"))
+	for _, router := range []string{"127.0.0.1", "10.0.1.7"} {
+		if answer := one(t, c, ask.NeighborsQuestion{Router: ip(router)}); answer.From != ip(router) {
+			t.Errorf("%s: answer from %v", router, answer.From)
+		}
+	}
+}
