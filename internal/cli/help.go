@@ -33,9 +33,14 @@ func (s *Spec) usage() string {
 
 // help is the text of --help: the most explicit of three layouts that fits.
 func (s *Spec) help(flags []Flag) string {
-	head := []string{strings.ToUpper(s.usage()[:1]) + s.usage()[1:], s.Summary + "."}
+	head := wrap(strings.Fields(capital(s.usage())))
+	head = append(head, wrap(strings.Fields(capital(s.Summary)+"."))...)
+	width := 0
+	for _, name := range s.commandNames() {
+		width = max(width, len(name))
+	}
 	for _, sub := range s.Commands {
-		head = append(head, fmt.Sprintf("  %-18s  %s", sub.Name, sub.Summary))
+		head = append(head, fmt.Sprintf("  %-*s  %s", width, sub.Name, sub.Summary))
 	}
 	own := slices.DeleteFunc(slices.Clone(flags), isCommon)
 	common := slices.DeleteFunc(slices.Clone(flags), func(f Flag) bool { return !isCommon(f) })
@@ -44,9 +49,14 @@ func (s *Spec) help(flags []Flag) string {
 		append(oneColumn(own), named(common)...),
 		append(twoColumns(own), named(common)...),
 	}
+	var foot []string
+	for _, note := range s.Notes {
+		foot = append(foot, wrap(strings.Fields(note))...)
+	}
+	foot = append(foot, "See "+s.program()+"(8).")
 	var lines []string
 	for _, l := range layouts {
-		lines = slices.Concat(head, l, s.Notes, []string{"See " + s.program() + "(8)."})
+		lines = slices.Concat(head, l, foot)
 		if len(lines) <= helpLines {
 			break
 		}
@@ -120,13 +130,19 @@ func twoColumns(flags []Flag) []string {
 
 // named lists flags without their usage.
 func named(flags []Flag) []string {
+	words := []string{"Also:"}
+	for _, f := range flags {
+		words = append(words, typed(f)+",")
+	}
+	words[len(words)-1] = strings.TrimSuffix(words[len(words)-1], ",")
+	return wrap(words)
+}
+
+// wrap puts words into lines; all but the first are indented.
+func wrap(words []string) []string {
 	var lines []string
-	line := "Also:"
-	for i, f := range flags {
-		word := typed(f)
-		if i < len(flags)-1 {
-			word += ","
-		}
+	line := words[0]
+	for _, word := range words[1:] {
 		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > helpColumns {
 			lines = append(lines, line)
 			line = "     "
@@ -135,3 +151,5 @@ func named(flags []Flag) []string {
 	}
 	return append(lines, line)
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
