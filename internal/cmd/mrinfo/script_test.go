@@ -1,8 +1,7 @@
-package mrinfo
+package mrinfo_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +16,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mbone/internal/cli"
+	"mbone/internal/cmd/mrinfo"
+	"mbone/internal/cmd/mroutd"
 	"mbone/internal/lab"
 	"mbone/report"
 )
@@ -31,9 +33,8 @@ type scripts struct{ m *testing.M }
 
 func (s scripts) Run() int {
 	testscript.Main(s.m, map[string]func(){
-		"mrinfo": func() {
-			os.Exit(Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
+		"mrinfo": func() { cli.Main(mrinfo.Run) },
+		"mroutd": func() { cli.Main(mroutd.Run) },
 		// unprivileged runs a program that may not open raw sockets here: in a
 		// user namespace of its own.
 		"unprivileged": func() {
