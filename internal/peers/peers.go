@@ -39,12 +39,14 @@ const MroutedVariable = "MBONE_MROUTED"
 // runDir is where a router has its files: every host has a /run of its own.
 const runDir = "/run/router"
 
-// Pimd starts Debian's pimd, which is then its own bootstrap router and
-// rendezvous point. It gives the kernel a vif for registers after all others.
-func Pimd(t lab.TB, h *lab.Host) *lab.Cmd {
+// Pimd starts Debian's pimd with these lines of pimd.conf, after those that make
+// it its own bootstrap router and rendezvous point. It gives the kernel a vif
+// for registers after all others.
+func Pimd(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
 	t.Helper()
 	lab.Require(t, lab.Peers, PimdPath)
-	return start(t, h, PimdPath, "pimd.conf", "bsr-candidate priority 5\nrp-candidate time 10 priority 20\n",
+	conf := append([]string{"bsr-candidate priority 5", "rp-candidate time 10 priority 20"}, lines...)
+	return start(t, h, PimdPath, "pimd.conf", strings.Join(conf, "\n")+"\n",
 		"--foreground", "--config="+runDir+"/pimd.conf")
 }
 
@@ -66,7 +68,7 @@ func Smcroute(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
 
 // Mrouted starts the mrouted that [MroutedVariable] names, with these lines of
 // mrouted.conf, and skips the test if there is none. Neighbours need up to its
-// probe interval of 10 s to find each other.
+// probe interval of 10 s to find each other, see [MroutedRoutes].
 func Mrouted(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
 	t.Helper()
 	program := lab.PeerBinary(t, MroutedVariable)
@@ -75,7 +77,27 @@ func Mrouted(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
 		must(t, h.Private(state))
 	}
 	return start(t, h, program, "mrouted.conf", strings.Join(lines, "\n")+"\n",
-		"-n", "-i", h.Name, "-f", runDir+"/mrouted.conf", "-u", runDir+"/mrouted.sock", "-p", runDir+"/mrouted.pid")
+		"-n", "-i", h.Name, "-f", runDir+"/mrouted.conf", "-u", mroutedSocket, "-p", runDir+"/mrouted.pid")
+}
+
+// mroutedSocket is where mroutectl, which is beside mrouted, asks it.
+const mroutedSocket = runDir + "/mrouted.sock"
+
+// MroutedRoutes waits until the mrouted of a host has so many routes. Traffic
+// that is sent earlier is pruned and comes late.
+func MroutedRoutes(t lab.TB, h *lab.Host, routes int) {
+	t.Helper()
+	program := filepath.Join(filepath.Dir(lab.PeerBinary(t, MroutedVariable)), "mroutectl")
+	lab.Until(t, Patience, Slowly(func() error {
+		table, err := h.Command(context.Background(), program, "-u", mroutedSocket, "-p", "-t", "show", "routes").Output()
+		if err != nil {
+			return fmt.Errorf("%s: mroutectl: %w", h.Name, err)
+		}
+		if n := strings.Count(string(table), "/"); n != routes {
+			return fmt.Errorf("%s: %d routes, want %d:\n%s", h.Name, n, routes, table)
+		}
+		return nil
+	}))
 }
 
 // FRR starts FRR's zebra and pimd, with PIM and IGMP on each wire. rp is the
@@ -148,6 +170,23 @@ func launch(t lab.TB, h *lab.Host, program string, args ...string) *lab.Cmd {
 	c := h.Command(context.Background(), path, args...)
 	must(t, c.Start())
 	return c
+}
+
+// slow is the pace of [Slowly].
+const slow = 100 * time.Millisecond
+
+// Slowly is fn for lab.Until if each call starts a program: it is called ten
+// times a second at most, and in between gives its last error.
+func Slowly(fn func() error) func() error {
+	var next time.Time
+	var err error
+	return func() error {
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(slow)
+			err = fn()
+		}
+		return err
+	}
 }
 
 func must(t lab.TB, err error) {
