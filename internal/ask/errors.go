@@ -55,7 +55,7 @@ func failed(op string, object netip.Addr, tries int, began time.Time, err error)
 	if _, ok := errors.AsType[*OpError](err); ok {
 		return err
 	}
-	if err == ErrNoAnswer {
+	if errors.Is(err, ErrNoAnswer) {
 		took := time.Since(began).Round(10 * time.Millisecond)
 		word := "tries"
 		if tries == 1 {

@@ -355,7 +355,7 @@ func TestListen(t *testing.T) {
 		}()
 		synctest.Wait()
 		n.Inject(response(t, 4))
-		if err := <-ended; err != enough {
+		if err := <-ended; !errors.Is(err, enough) {
 			t.Errorf("ended with %v, want the error of the function", err)
 		}
 	})

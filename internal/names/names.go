@@ -371,8 +371,7 @@ func clean(name string) string {
 			return ""
 		}
 		for i := range len(label) {
-			c := label[i]
-			if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			if !inName(label[i]) {
 				return ""
 			}
 		}
@@ -382,4 +381,8 @@ func clean(name string) string {
 		return ""
 	}
 	return name
+}
+
+func inName(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }

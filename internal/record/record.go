@@ -59,7 +59,7 @@ func ReadStats(r io.Reader, fn func(*ask.Packet) error) (Stats, error) {
 	unknown := uint32(0)
 	for {
 		f, err := source.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -144,7 +144,7 @@ func TestCaptures(t *testing.T) {
 		var want, got []string
 		for {
 			data, ci, err := r.ReadPacketData()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -373,7 +373,7 @@ func TestDamaged(t *testing.T) {
 		})
 	}
 	stop := errors.New("enough")
-	if err := Read(bytes.NewReader(good), func(*ask.Packet) error { return stop }); err != stop {
+	if err := Read(bytes.NewReader(good), func(*ask.Packet) error { return stop }); !errors.Is(err, stop) || err.Error() != stop.Error() {
 		t.Errorf("got %v, want the error of the function as it is", err)
 	}
 }
