@@ -86,7 +86,7 @@ func (b *pathWriter) step(s report.PathStep) {
 	case report.StepNoAnswer:
 		b.noAnswer()
 	case report.StepEnd:
-		b.printf("Round trip time %s\n\n", b.milliseconds(p.RTT))
+		b.printf("Round trip time %s\n\n", b.milliseconds(roundTrip(p)))
 	case report.StepOverheard:
 		b.printf("Mtrace from %s to %s via group %s (mxhop=%d)\n", p.Receiver, p.Source, p.Group, p.Query.Hops)
 		b.receiver()
@@ -160,6 +160,16 @@ func (b *pathWriter) hop(h *report.Hop) {
 		b.printf("%s  ", b.milliseconds(b.since(h)))
 	}
 	b.printf("%s\n", h.Error)
+}
+
+// roundTrip is the time from the query to its answer; if the query was not heard
+// the time from the first router on, which stands next to the one who asked.
+func roundTrip(p *report.Path) *report.Milliseconds {
+	if p.RTT != nil || len(p.Hops) == 0 || p.Hops[0].Arrival == nil || p.Query.AnsweredAt == nil {
+		return p.RTT
+	}
+	d := report.Milliseconds(p.Query.AnsweredAt.Sub(*p.Hops[0].Arrival))
+	return &d
 }
 
 // since is the time of a hop's line: from the query or, if that was not heard,
@@ -288,7 +298,7 @@ func (b *pathWriter) picture() {
 	}
 	b.WriteString("  Source        Response Dest    Packet Statistics For     Only For Traffic\n")
 	b.printf("%-15s %-15s  All Multicast Traffic     From %s\n", source, address(p.Query.Response), p.Source)
-	b.printf("     %s       __/  rtt%s    Lost/Sent = Pct  Rate       To %s\n", bar, b.time(p.RTT), p.Group)
+	b.printf("     %s       __/  rtt%s    Lost/Sent = Pct  Rate       To %s\n", bar, b.time(roundTrip(p)), p.Group)
 	if !first {
 		b.printf("     v      /     hop%s    ---------------------     --------------------\n", b.time(p.Return))
 	}

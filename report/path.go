@@ -52,6 +52,7 @@ type Method string
 
 // The methods. A path that began as full and then asked hop by hop is HopByHop.
 const (
+	MethodNone      Method = "none"       // nothing was asked
 	MethodFull      Method = "full"       // one query for the whole path
 	MethodLimited   Method = "limited"    // one query with a limit of hops
 	MethodHopByHop  Method = "hop_by_hop" // one query per hop

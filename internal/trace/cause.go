@@ -39,21 +39,39 @@ func (t *Tracer) suspects(n int) []report.Cause {
 		add(at, "unknown_previous", fmt.Sprintf("hop %d, %s, does not know its previous hop", at, last.addr()), "")
 		return causes
 	}
-	switch {
-	case t.next.version != nil:
+	if t.next.version != nil {
 		// Its answer came back, so that an answer to mtrace would, too.
 		add(n, "no_mtrace", fmt.Sprintf("%s answers mrinfo but not mtrace", next), "")
-	case last.frr():
-		add(n, "frr_answer", fmt.Sprintf("%s is likely FRR, as hop %d is: it answers askers on its own links only", next, at),
-			fmt.Sprintf("ask from the link between them, or set proxy_arp on %s at hop %d", last.Incoming, at))
-	default:
+		add(at, "not_passed_on", fmt.Sprintf("hop %d, %s, does not pass requests on to %s", at, last.addr(), next), "")
+		return causes
+	}
+	silent := func() {
+		add(n, "silent", fmt.Sprintf("%s is down, filters IGMP, or has no way back to %s", next, t.q.Local), "")
+	}
+	swallowed := func() {
 		add(at, "router_alert", fmt.Sprintf("answers from behind hop %d, %s, do not come back: "+
 			"a Linux multicast router swallows packets with Router Alert", at, last.addr()),
 			"set \"no router-alert\" in the mrouted.conf of all routers")
 	}
-	add(at, "not_passed_on", fmt.Sprintf("hop %d, %s, does not pass requests on to %s", at, last.addr(), next), "")
-	if t.next.version == nil {
-		add(n, "silent", fmt.Sprintf("%s is down, filters IGMP, or has no way back to %s", next, t.q.Local), "")
+	passing := func() {
+		add(at, "not_passed_on", fmt.Sprintf("hop %d, %s, does not pass requests on to %s", at, last.addr(), next), "")
+	}
+	switch {
+	case last.frr():
+		add(n, "frr_answer", fmt.Sprintf("%s is likely FRR, as hop %d is: it answers askers on its own links only", next, at),
+			fmt.Sprintf("ask from the link between them, or set proxy_arp on %s at hop %d", last.Incoming, at))
+		passing()
+		silent()
+	case at == 1 && last.Protocol != mtrace.ProtocolNone:
+		swallowed()
+		passing()
+		silent()
+	default:
+		// Either nothing routes here that would swallow answers, or another
+		// router lets those from behind it come through.
+		silent()
+		passing()
+		swallowed()
 	}
 	return causes
 }

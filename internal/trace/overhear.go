@@ -39,11 +39,11 @@ type word struct {
 
 type pathKey struct{ source, receiver, group netip.Addr }
 
-// sighting is what is known of a query. Times are the first ones.
+// sighting is what is known of a query: if it was not seen itself, only what
+// the answer repeats of it.
 type sighting struct {
 	query    ask.TraceQuery
 	sent     time.Time
-	seen     bool // the query itself, not only requests
 	answered bool
 }
 
@@ -60,26 +60,22 @@ func (o *Overhearer) Packet(p *ask.Packet) *report.Path {
 	}
 	key := word{m.QueryID, uint32(m.ResponseTTL), m.Source, m.Receiver, m.Response}
 	s, known := o.queries.get(key)
-	if m.Type == mtrace.TypeQuery {
-		if query := len(m.Blocks) == 0; !known || query && !s.seen {
-			if !known {
-				s.sent = p.Time
-			}
-			s.seen = query
-			s.query = ask.TraceQuery{To: p.To, TTL: p.TTL, Message: m}
-			if query {
-				s.query.Via.Source = p.From
-			}
+	switch {
+	case m.Type == mtrace.TypeQuery && len(m.Blocks) == 0:
+		if !known {
+			s.query = ask.TraceQuery{To: p.To, TTL: p.TTL, Via: ask.Via{Source: p.From}, Message: m}
+			s.sent = p.Time
 			o.queries.put(key, s, maxPending)
 		}
 		return nil
-	}
-	if s.answered || len(m.Blocks) == 0 {
+	case m.Type == mtrace.TypeQuery: // a request in transit
+		return nil
+	case s.answered || len(m.Blocks) == 0:
 		return nil
 	}
 	s.answered = true
 	if !known {
-		s.query = ask.TraceQuery{Message: m}
+		s.query.Message = m
 		s.query.Message.Blocks = nil
 	}
 	o.queries.put(key, s, maxPending)

@@ -123,6 +123,13 @@ func (t *Tracer) hopReport(i int) report.Hop {
 	return r
 }
 
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // codeWord is the name of a code as JSON has words: "wrong_if", "code_0x42".
 func codeWord(c mtrace.Code) string {
 	return strings.ReplaceAll(strings.ToLower(c.String()), " ", "_")
@@ -233,7 +240,7 @@ func reason(p *report.Path) string {
 	case p.Reached:
 		return ""
 	case p.Next != nil && p.Next.Verdict == report.IsNext && n >= p.Query.Hops:
-		return fmt.Sprintf("the limit of %d hops is reached", n)
+		return "the limit of " + plural(n, "hop") + " is reached"
 	case p.Hops[n-1].Error != "":
 		return fmt.Sprintf("hop %d, %s: %s", n, p.Hops[n-1].Address, p.Hops[n-1].Error)
 	case p.Next != nil && p.Next.Address.IsValid():

@@ -307,6 +307,14 @@ func TestTrace(t *testing.T) {
 			reached: true, reason: "hop 2, 10.21.0.2, did not answer", within: 6 * time.Second,
 		},
 		{
+			name: "a hop further on is silent", hops: 3, change: func(c *chain, _ *Question) { c.routers[2].deaf, c.routers[2].mrinfo = true, nil },
+			steps: "query 0 * hop by hop\n1: 1=10.1.0.2\n2: 2=10.21.0.2\n3: * * * * * * * * * 10.22.0.2 no_answer\n" +
+				"4: * * * \n5: * * * \n6: * * * gives up\nend\n",
+			reason: "hop 2, 10.21.0.2, did not pass the request on to 10.22.0.2, or no answer came back",
+			// The second hop's answers come through the first.
+			causes: "3 silent, 2 not_passed_on, 2 router_alert", within: 8 * time.Second,
+		},
+		{
 			name: "a hop too old for mtrace", hops: 2, change: func(c *chain, _ *Question) {
 				c.routers[1].deaf = true
 				c.routers[1].mrinfo.Version = dvmrp.Version{Major: 3, Minor: 2}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -303,27 +304,34 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// documents decodes what was printed: nothing but whole documents of mtrace.
-func documents(t *testing.T, out string) []report.Path {
-	t.Helper()
+// decode reads what was printed: nothing but whole documents of mtrace.
+func decode(out string) ([]report.Path, error) {
 	dec := json.NewDecoder(strings.NewReader(out))
 	dec.DisallowUnknownFields()
 	var all []report.Path
 	for {
 		var p report.Path
-		err := dec.Decode(&p)
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, out)
+		switch err := dec.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w in\n%s", err, out)
 		}
 		if p.Schema != report.PathSchema || p.Version != report.PathVersion || p.Complete != (p.Reason == "") ||
 			p.Errors == nil || p.Hops == nil || p.Causes == nil || p.Time.IsZero() {
-			t.Errorf("head %+v, hops %v, causes %v", p.Document, p.Hops, p.Causes)
+			return nil, fmt.Errorf("head %+v, hops %v, causes %v", p.Document, p.Hops, p.Causes)
 		}
 		all = append(all, p)
 	}
+}
+
+func documents(t *testing.T, out string) []report.Path {
+	t.Helper()
+	all, err := decode(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestJSON(t *testing.T) {

@@ -93,9 +93,9 @@ func (m *command) read(ctx context.Context) error {
 	if found == 0 {
 		what := "; record while somebody asks: tcpdump -w FILE igmp"
 		if n := o.Unanswered(); n > 0 {
-			what = fmt.Sprintf(": %d queries, no answer; record where the answers come by", n)
+			what = fmt.Sprintf(", but %d without; record where the answers come by", n)
 		}
-		return &cli.Error{Code: cli.ExitIncomplete, What: fmt.Sprintf("%s: no answer to %s in it%s", m.asking.RecordingName(), t.describe(), what)}
+		return &cli.Error{Code: cli.ExitIncomplete, What: fmt.Sprintf("%s: no answered query for %s in it%s", m.asking.RecordingName(), t.describe(), what)}
 	}
 	if len(paths) > 1 {
 		m.call.Format = "ndjson"

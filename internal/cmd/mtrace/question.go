@@ -221,9 +221,9 @@ func uniq(a, b int) []int {
 
 // describe is how lines call the filter of a run that listens.
 func (t *target) describe() string {
-	s := "any trace"
+	s := "a path"
 	if t.source.IsValid() {
-		s = fmt.Sprintf("a trace from %s", t.source)
+		s += fmt.Sprintf(" from %s", t.source)
 	}
 	if t.receiver.IsValid() {
 		s += fmt.Sprintf(" to %s", t.receiver)
