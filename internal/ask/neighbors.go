@@ -107,7 +107,7 @@ func (n *neighbors) sending(code dvmrp.Code, now time.Time) {
 	s := n.answers.best()
 	switch {
 	case s != nil && !s.bad && !n.link:
-		n.due = now.Add(n.waits(n.again))
+		n.due = now.Add(n.estimate.wait(n.again)) // it is known to be there
 		n.again++
 	case code == dvmrp.CodeAskNeighbors:
 		n.half = true

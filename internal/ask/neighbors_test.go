@@ -300,7 +300,7 @@ func TestNeighborsLastPacketFull(t *testing.T) {
 		router := asktest.Router{Interfaces: wide(42, 1)} // 504 bytes
 		n.Handle(router.Answer, ip("10.1.0.1"))
 		start := time.Now()
-		answer := one(t, c, ask.NeighborsQuestion{Router: ip("10.1.0.1")})
+		answer := one(t, c, ask.NeighborsQuestion{Router: ip("10.1.0.1"), Wait: 4 * time.Second})
 		if !answer.Uncertain || len(answer.Interfaces) != 42 {
 			t.Errorf("uncertain %v with %d interfaces, want true with 42", answer.Uncertain, len(answer.Interfaces))
 		}
