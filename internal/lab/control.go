@@ -54,7 +54,7 @@ func (l *Lab) Serve(ctx context.Context) error {
 	defer stop()
 	var clients sync.WaitGroup
 	defer clients.Wait()
-	ctx, cancel := context.WithCancel(ctx)
+	programs, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for {
 		conn, err := listener.AcceptUnix()
@@ -66,7 +66,7 @@ func (l *Lab) Serve(ctx context.Context) error {
 		}
 		clients.Go(func() {
 			defer conn.Close()
-			result := l.serve(ctx, conn)
+			result := l.serve(programs, conn)
 			_ = json.NewEncoder(conn).Encode(result) // the client may have gone
 		})
 	}

@@ -152,7 +152,7 @@ func stage(t *testing.T, scene string, rootless bool) (c *Cmd, act string) {
 	h := Start(t, "host machine").Host("machine")
 	check(t, h.Do(func() error { return os.Remove(markPath) }))
 	c = h.Command(t.Context(), "/proc/self/exe", "one", "two")
-	c.Dir = "/"
+	c.Dir, c.Stderr = "/", t.Output() // the log is for standard output alone
 	act = fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())
 	c.Env = append(os.Environ(), sceneVariable+"="+scene, actVariable+"="+act)
 	switch {
@@ -226,10 +226,12 @@ func TestKill9(t *testing.T) {
 				c, act := stage(t, "hold", rootless)
 				check(t, c.Start())
 				ready(t, c)
-				cast := actors(t, act)
-				if len(cast) < 6 { // outer, pid 1, inner and three sleeping programs
-					t.Fatalf("only %v are running", cast)
-				}
+				Until(t, 20*time.Second, func() error {
+					if cast := actors(t, act); len(cast) != 6 { // outer, pid 1, inner and three sleeping programs
+						return fmt.Errorf("%v are running, want 6 processes", cast)
+					}
+					return nil
+				})
 				switch victim {
 				case "outer":
 					check(t, c.Process.Kill())
@@ -392,6 +394,43 @@ func TestRequire(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+func TestPeerBinary(t *testing.T) {
+	Require(t, Netns)
+	const variable = "MBONE_LAB_TEST_PEER"
+	for value, want := range map[string]string{"": "skip", "/no/such/program": "fail", "/proc/self/exe": ""} {
+		t.Setenv(variable, value)
+		var path string
+		if got := outcome(func(f *fakeTB) { path = PeerBinary(f, variable) }); got != want || want == "" && path != value {
+			t.Errorf("%q: %q, path %q, want %q", value, got, path, want)
+		}
+	}
+}
+
+// TestFind looks below the roots of unpacked packages.
+func TestFind(t *testing.T) {
+	root := t.TempDir()
+	for _, path := range []string{"usr/sbin/lab-peer", "usr/lib/frr/lab-peer", "usr/lib/frr/lab-daemon"} {
+		check(t, os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755))
+		check(t, os.WriteFile(filepath.Join(root, path), []byte("#!/bin/sh\n"), 0o755))
+	}
+	if path, err := Find("lab-peer"); err == nil {
+		t.Errorf("found %s", path)
+	}
+	t.Setenv(peersVariable, "/no/such/root:"+root)
+	for program, want := range map[string]string{
+		"lab-peer":              "usr/sbin/lab-peer",
+		"lab-daemon":            "usr/lib/frr/lab-daemon",
+		"/usr/lib/frr/lab-peer": "usr/lib/frr/lab-peer",
+	} {
+		if path := must[string](t)(Find(program)); path != filepath.Join(root, want) {
+			t.Errorf("%s: found %s, want %s", program, path, want)
+		}
+	}
+	if path, err := Find("/usr/sbin/lab-daemon"); err == nil {
+		t.Errorf("/usr/sbin/lab-daemon: found %s", path)
+	}
 }
 
 // fakeTB notes how a test ended.

@@ -477,6 +477,9 @@ func (w *Wire) RemoveAddress(p netip.Prefix) error {
 // Addresses returns the addresses of the interface in the order in which they were added.
 func (w *Wire) Addresses() ([]netip.Prefix, error) {
 	list, err := w.Host.netlink.AddrList(w.link(), unix.AF_INET)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // something changed meanwhile
+		list, err = w.Host.netlink.AddrList(w.link(), unix.AF_INET)
+	}
 	if err != nil {
 		return nil, w.wrap("list addresses", err)
 	}

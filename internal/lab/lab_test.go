@@ -146,6 +146,57 @@ func dial(address string) error {
 	return err
 }
 
+// TestStop has a program killed that does not want to end.
+func TestStop(t *testing.T) {
+	h := Start(t, "host h").Host("h")
+	c := h.Command(t.Context(), "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+	c.Kill() // not started
+	check(t, c.Stop(time.Hour))
+	if c.Wait() == nil {
+		t.Error("waited for a program that was not started")
+	}
+	check(t, c.Start())
+	if c.Start() == nil {
+		t.Error("a program was started twice")
+	}
+	Until(t, 10*time.Second, func() error {
+		if c.Log() != "ready\n" {
+			return fmt.Errorf("log %q", c.Log())
+		}
+		return nil
+	})
+	if c.Stop(10*time.Millisecond) == nil {
+		t.Error("a program that ignores SIGTERM has ended")
+	}
+	if code := must[int](t)(ExitCode(c.Wait())); code != 128+9 {
+		t.Errorf("exit code %d, want 137", code)
+	}
+	check(t, c.Stop(time.Hour))
+}
+
+// TestRemoveRoute has a network out of reach again.
+func TestRemoveRoute(t *testing.T) {
+	a, _ := segment(t)
+	for _, r := range []Route{
+		{Destination: prefix("10.1.0.0/16"), Via: netip.MustParseAddr("10.0.0.2")},
+		{Destination: prefix("10.1.0.0/16"), Interface: "eth0", Metric: 7},
+		{Destination: prefix("10.1.0.0/16"), Type: Local},
+	} {
+		reaches := func() bool { return a.Do(func() error { return dial("10.1.2.3:9") }) == nil }
+		if reaches() {
+			t.Fatal("10.1.2.3 has a route already")
+		}
+		check(t, a.AddRoute(r))
+		if !reaches() {
+			t.Errorf("%+v: 10.1.2.3 has no route", r)
+		}
+		check(t, a.RemoveRoute(r))
+	}
+	if a.AddRoute(Route{Destination: prefix("10.1.0.0/16"), Via: netip.MustParseAddr("10.7.7.7")}) == nil {
+		t.Error("a gateway that nobody can reach is accepted")
+	}
+}
+
 // TestClose has programs and what they left in the background ended.
 func TestClose(t *testing.T) {
 	l := Start(t, "host h\n run sh -c \"sleep 1000 & echo ready; wait\"\nhost g")
