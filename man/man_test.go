@@ -69,6 +69,8 @@ type page struct {
 	// first word of their values. A subsection is one of commands if its title is
 	// the path of a command; the others belong to the program.
 	items map[string]map[string]string
+	// commands are the titles of subsections that are paths of commands.
+	commands map[string]bool
 	// synopsis and all are the flags in that section and in the whole page.
 	synopsis, all map[string]bool
 }
@@ -83,7 +85,7 @@ func readPage(t *testing.T, name string) page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := page{items: make(map[string]map[string]string), synopsis: make(map[string]bool), all: make(map[string]bool)}
+	p := page{items: make(map[string]map[string]string), commands: map[string]bool{name: true}, synopsis: make(map[string]bool), all: make(map[string]bool)}
 	section, subsection := "", name
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
@@ -97,6 +99,7 @@ func readPage(t *testing.T, name string) page {
 			subsection = name
 			if title := strings.Join(words[1:], " "); title == name || strings.HasPrefix(title, name+" ") {
 				subsection = title
+				p.commands[title] = true
 			}
 		}
 		words[0] = words[0][1:]
@@ -152,6 +155,10 @@ func TestFlags(t *testing.T) {
 				if s.Action == nil && len(s.Commands) > 0 {
 					return
 				}
+				if !p.commands[path] {
+					t.Errorf("the page does not explain %s", path)
+				}
+				delete(p.commands, path)
 				want := flagsOf(s, path == name)
 				for flag, value := range want {
 					exists[flag] = true
@@ -174,7 +181,7 @@ func TestFlags(t *testing.T) {
 				}
 				delete(p.items, path)
 			})
-			for path := range p.items {
+			for path := range p.commands {
 				t.Errorf("the page explains %s, which does not exist", path)
 			}
 			for flag := range p.all {
