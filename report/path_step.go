@@ -16,6 +16,17 @@ type PathStep struct {
 // PathStepKind says what happened.
 type PathStepKind uint8
 
+// ShowsHosts reports whether a person is shown hosts at this step, which may
+// have names.
+func (k PathStepKind) ShowsHosts() bool {
+	switch k {
+	case StepReply, StepHopByHop, StepHop, StepSilent, StepResume, StepReroute, StepNext, StepSource,
+		StepOverheard, StepStatistics, StepChanged:
+		return true
+	}
+	return false
+}
+
 // The kinds, in about the order in which they come.
 const (
 	StepBegin      PathStepKind = iota // a run for this source, receiver and group

@@ -298,7 +298,9 @@ func (m *command) step(ctx context.Context, s report.PathStep) error {
 	if m.call.Format != "text" {
 		return nil
 	}
-	m.name(ctx, s.Path)
+	if s.Kind.ShowsHosts() {
+		m.name(ctx, s.Path)
+	}
 	o := render.PathOptions{Numeric: m.asking.Numeric, Verbose: m.verbose, PathOnly: m.pathOnly}
 	return render.PathText(m.call.Stdout, s, o)
 }
@@ -363,7 +365,7 @@ func remarksOf(p *report.Path) []string {
 // name fills in the host names, all look-ups at once and none longer than
 // --dns-timeout.
 func (m *command) name(ctx context.Context, p *report.Path) {
-	if m.asking.Numeric || p == nil {
+	if m.asking.Numeric {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.asking.DNSTimeout)

@@ -33,6 +33,7 @@ type network struct {
 	joins   []int // how many datagrams had been sent when a group was joined
 	hosts   map[string][]netip.Addr
 	names   map[netip.Addr]string
+	slow    time.Duration // of every look-up
 	openErr error
 
 	mu     sync.Mutex
@@ -94,8 +95,18 @@ func (n *network) Lookup(_ context.Context, host string) ([]netip.Addr, error) {
 	return nil, errors.New("unknown name")
 }
 
-// Name implements names.Resolver.
-func (n *network) Name(_ context.Context, a netip.Addr) string { return n.names[a] }
+// Name implements names.Resolver: each look-up takes its time.
+func (n *network) Name(ctx context.Context, a netip.Addr) string {
+	if n.slow == 0 {
+		return n.names[a]
+	}
+	select {
+	case <-time.After(n.slow):
+		return n.names[a]
+	case <-ctx.Done():
+		return ""
+	}
+}
 
 // run runs mtrace in the network.
 func (n *network) run(ctx context.Context, args string) (code int, stdout, stderr string) {
@@ -279,6 +290,21 @@ Querying full reverse path...
 			})
 		})
 	}
+}
+
+// TestSlowNames: nobody waits for names longer than --dns-timeout, and for all of
+// a path together as long as for one.
+func TestSlowNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.slow = time.Hour
+		began := time.Now()
+		code, stdout, _ := n.run(context.Background(), "-s --dns-timeout 0.5"+args)
+		// The hops and the source stand in two steps.
+		if took := time.Since(began).Truncate(10 * time.Millisecond); code != 0 || took != time.Second {
+			t.Errorf("exit code %d after %v\n%s", code, took, stdout)
+		}
+	})
 }
 
 func TestUsage(t *testing.T) {
