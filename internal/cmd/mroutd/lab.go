@@ -47,7 +47,7 @@ func labSpec() *cli.Spec {
 	return &cli.Spec{
 		Name:    "lab",
 		Summary: "bring up networks of hosts on this machine",
-		Notes:   []string{"FILE describes a network (docs/topology.md), or is the name of a sample: row, lab-14-1."},
+		Notes:   []string{"FILE describes a network (docs/topology.md), or is the name of a sample: demo, row, lab-14-1."},
 		Commands: []*cli.Spec{
 			{
 				Name: "demo", Summary: "show the tools on three routers in a row",
@@ -116,7 +116,8 @@ func checkFile(call *cli.Call) error {
 	return err
 }
 
-// build brings a topology up, with the tools in every host.
+// build brings a topology up, with the tools in every host. Its programs are
+// started last: they may be tools.
 func build(t *lab.Topology) (*lab.Lab, error) {
 	if err := installTools(); err != nil {
 		return nil, err
@@ -124,16 +125,37 @@ func build(t *lab.Topology) (*lab.Lab, error) {
 	if err := os.Setenv("PATH", toolDir+":"+os.Getenv("PATH")); err != nil {
 		return nil, err
 	}
+	programs := make(map[string][][]string)
+	for i := range t.Hosts {
+		programs[t.Hosts[i].Name], t.Hosts[i].Programs = t.Hosts[i].Programs, nil
+	}
 	l, err := lab.Build(t)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range l.Hosts() {
-		if err := h.Do(installTools); err != nil {
-			return nil, errors.Join(err, l.Close())
+		err = errors.Join(err, h.Do(installTools))
+	}
+	for _, h := range l.Hosts() {
+		for _, args := range programs[h.Name] {
+			if err == nil {
+				err = command(context.Background(), h, args).Start()
+			}
 		}
 	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	return l, nil
+}
+
+// command prepares a command in a host. Where it is found is seen when it starts.
+func command(ctx context.Context, h *lab.Host, args []string) *lab.Cmd {
+	c := h.Command(ctx, args[0], args[1:]...)
+	if path, err := lab.Find(args[0]); err == nil {
+		c.Path, c.Err = path, nil
+	}
+	return c
 }
 
 // installTools makes this program appear under the names of all tools in the
@@ -147,7 +169,7 @@ func installTools() error {
 		return err
 	}
 	for _, name := range tools {
-		if err := os.Symlink(program, filepath.Join(toolDir, name)); err != nil {
+		if err := os.Symlink(program, filepath.Join(toolDir, name)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
@@ -211,13 +233,20 @@ func watch(ctx context.Context, w io.Writer, p *lab.Cmd) {
 	select {
 	case <-ctx.Done():
 	case <-p.Done():
-		lines := strings.Split(strings.TrimSpace(p.Log()), "\n")
-		code, err := lab.ExitCode(p.Wait())
-		if err != nil {
-			lines = append(lines, err.Error())
-		}
-		fmt.Fprintf(w, "mroutd: %s: %s has ended, exit code %d: %s\n", p.Host.Name, strings.Join(p.Args, " "), code, lines[len(lines)-1])
 	}
+	if ctx.Err() != nil {
+		return // the lab ends
+	}
+	text := fmt.Sprintf("mroutd: %s: %s has ended", p.Host.Name, strings.Join(p.Args, " "))
+	if code, err := lab.ExitCode(p.Wait()); err != nil {
+		text += ": " + err.Error()
+	} else if code != 0 {
+		text += fmt.Sprintf(" with exit code %d", code)
+	}
+	if log := strings.TrimSpace(p.Log()); log != "" {
+		text += ": " + log[strings.LastIndex(log, "\n")+1:]
+	}
+	fmt.Fprintln(w, text)
 }
 
 // runIn runs a command in a host, or a shell if none is given, and returns its
@@ -230,12 +259,7 @@ func runIn(l *lab.Lab, name string, args []string) error {
 	if len(args) == 0 {
 		args = []string{cmp.Or(os.Getenv("SHELL"), defaultShell)}
 	}
-	path, err := lab.Find(args[0])
-	if err != nil {
-		return &cli.Error{Code: cli.ExitFailed, Err: err}
-	}
-	c := h.Command(context.Background(), path, args[1:]...)
-	c.Args[0] = args[0]
+	c := command(context.Background(), h, args)
 	code, err := c.Interact()
 	if err != nil {
 		return &cli.Error{Code: cli.ExitFailed, Err: err}

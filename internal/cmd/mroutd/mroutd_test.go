@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,12 +30,12 @@ import (
 	"mbone/proto/pim"
 )
 
-// asMroutd makes the test binary the program itself.
-const asMroutd = "MROUTD_TEST_IS_MROUTD"
+// asProgram makes the test binary the program itself.
+const asProgram = "MROUTD_TEST_IS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asMroutd) != "" {
-		cli.Main(Run)
+	if os.Getenv(asProgram) != "" {
+		cli.Main(Command(os.Args[0]))
 	}
 	lab.Main(m)
 }
@@ -114,7 +115,7 @@ func within[T any](t *testing.T, h *lab.Host, fn func() (T, error)) T {
 func start(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 	t.Helper()
 	c := h.Command(context.Background(), "/proc/self/exe", append([]string{"--respond-only"}, args...)...)
-	c.Env = append(os.Environ(), asMroutd+"=1")
+	c.Env = append(os.Environ(), asProgram+"=1")
 	check(t, c.Start())
 	lab.Until(t, patience, func() error {
 		select {
@@ -275,6 +276,7 @@ func TestChain(t *testing.T) {
 // Without its response a trace says at which router requests end: here the
 // responder of r2 is not there.
 func TestChainBroken(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, chain)
 	for _, name := range []string{"r1", "r3", "r4"} {
 		start(t, l.Host(name))
@@ -349,6 +351,7 @@ func expect(t *testing.T, c *ask.Client, router, what string, want []dvmrp.Inter
 
 // What a router says of itself is true of it, at any time.
 func TestNeighbors(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, crossing)
 	router, neighbor := l.Host("router"), l.Host("neighbor")
 	start(t, router, "-d", "all")
@@ -415,6 +418,7 @@ func TestNeighbors(t *testing.T) {
 
 // A question to all routers of a link is answered after a moment.
 func TestNeighborsByMulticast(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, crossing)
 	start(t, l.Host("router"))
 	asker := l.Host("asker")
@@ -431,6 +435,7 @@ func TestNeighborsByMulticast(t *testing.T) {
 
 // Vifs that come and go while it runs, in a table of their own.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, strings.ReplaceAll(crossing, "  forward", "  # forward"))
 	router, asker := l.Host("router"), l.Host("asker")
 	p := start(t, router, "-t", "77")
@@ -462,6 +467,7 @@ func TestTables(t *testing.T) {
 // Who is neither on a link nor private gets nothing, and nobody can be hit by an
 // answer that somebody else asked for.
 func TestPolicy(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, crossing)
 	p := start(t, l.Host("router"), "-d", "all")
 	border, asker := l.Host("border"), l.Host("asker")
@@ -592,4 +598,22 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: exit %d, %q, %q", c.args, code, stdout.String(), stderr.String())
 		}
 	}
+}
+
+// lockedBuffer may be written and read at the same time.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

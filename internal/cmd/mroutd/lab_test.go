@@ -1,0 +1,198 @@
+package mroutd
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mbone/internal/lab"
+)
+
+// program prepares mroutd as a process of its own, inside the lab of the tests.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	lab.Require(t, lab.Netns)
+	c := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
+	c.Args[0] = "mroutd"
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
+// run runs mroutd and returns what it printed and its exit code.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	c := program(t, args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	code, err := lab.ExitCode(c.Run())
+	check(t, err)
+	return out.String(), errs.String(), code
+}
+
+// The demonstration succeeds only if what it shows is true.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	stdout, stderr, code := run(t, "lab", "demo")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
+	}
+	for _, want := range []string{
+		"10.0.2.2 -> 0.0.0.0 (local) [1/1/leaf]",
+		" -3  10.0.2.1",
+		"What mtrace said is what the kernels have counted.",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("it does not say %q:\n%s", want, stdout)
+		}
+	}
+	// 100 packets were sent twice; in step 2 all came, in step 3 some did not.
+	if n := strings.Count(stdout, "The sender has sent 100, the receiver has got 100."); n != 1 {
+		t.Errorf("all packets came %d times, want once:\n%s", n, stdout)
+	}
+	for line := range strings.Lines(stdout) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
+			t.Errorf("a line of %d characters: %s", n, line)
+		}
+	}
+}
+
+// A picture that is not what was counted is an error.
+func TestDemoCompare(t *testing.T) {
+	const picture = `
+10.0.1.1        10.0.4.1         All Multicast Traffic     From 10.0.1.1
+     v       __/  rtt    1 ms    Lost/Sent = Pct  Rate       To 239.1.2.3
+     v     ^      ttl    1        5/105  =  5%  50 pps     0/100  =  0%  50 pps
+     v     ^      ttl    2       -1/100  = -1%  50 pps    24/100  = 24%  50 pps
+     v      \__   ttl    3          101         38 pps       76          38 pps
+`
+	good := truth{flow: []int{100, 100, 76}, in: []int{100, 100, 101}, out: []int{105, 100, 101}, received: 76}
+	clone := func() truth { return good.minus(truth{flow: []int{0, 0, 0}, in: []int{0, 0, 0}, out: []int{0, 0, 0}}) }
+	d := &demonstration{out: &bytes.Buffer{}}
+	if err := d.compare(100, good, []byte(picture)); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*truth){
+		"flow":     func(t *truth) { t.flow[1]++ },
+		"in":       func(t *truth) { t.in[1]++ },
+		"out":      func(t *truth) { t.out[2]++ },
+		"received": func(t *truth) { t.received-- },
+	} {
+		other := clone()
+		change(&other)
+		if d.compare(100, other, []byte(picture)) == nil {
+			t.Errorf("%s: a difference is not seen", name)
+		}
+	}
+	if d.compare(99, good, []byte(picture)) == nil {
+		t.Error("another number of packets is not seen")
+	}
+	if d.compare(100, good, []byte(strings.ReplaceAll(picture, "76 ", "-- "))) == nil {
+		t.Error("a missing figure is not seen")
+	}
+}
+
+func TestLabUp(t *testing.T) {
+	t.Parallel()
+	stdout, stderr, code := run(t, "lab", "up", "row", "r2", "sh", "-c", "hostname; mrinfo --version; exit 7")
+	if code != 7 || stderr != "" || stdout != "r2\nmrinfo (mbone) 0.1.0\n" {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	// A program of the file that ends is told.
+	file := filepath.Join(t.TempDir(), "a.lab")
+	check(t, os.WriteFile(file, []byte("lan a\nhost b\n  interface eth0 on a 10.0.0.1/24\n  run mrinfo --nonsense\n"), 0o644))
+	c := program(t, "lab", "up", file)
+	stdin, err := c.StdinPipe()
+	check(t, err)
+	var errs lockedBuffer
+	c.Stderr = &errs
+	check(t, c.Start())
+	lab.Until(t, patience, func() error {
+		if got := errs.String(); !strings.HasPrefix(got, "mroutd: b: mrinfo --nonsense has ended with exit code 2: mrinfo: unknown option") {
+			return fmt.Errorf("it says %q", got)
+		}
+		return nil
+	})
+	check(t, stdin.Close()) // the end of its input is its end
+	check(t, c.Wait())
+}
+
+func TestLabExec(t *testing.T) {
+	t.Parallel()
+	c := program(t, "lab", "up", "row")
+	stdin, err := c.StdinPipe()
+	check(t, err)
+	var out lockedBuffer
+	c.Stdout, c.Stderr = &out, &out
+	check(t, c.Start())
+	defer func() {
+		check(t, stdin.Close())
+		check(t, c.Wait())
+	}()
+	lab.Until(t, patience, func() error {
+		if !strings.Contains(out.String(), "sender, r1, r2, r3, receiver") {
+			return fmt.Errorf("it says %q", out.String())
+		}
+		return nil
+	})
+	stdout, stderr, code := run(t, "lab", "exec", "--pid", fmt.Sprint(c.Process.Pid), "r3", "sh", "-c", "hostname; exit 3")
+	if code != 3 || stdout != "r3\n" || stderr != "" {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	stdout, stderr, code = run(t, "lab", "exec", "--pid", fmt.Sprint(c.Process.Pid), "r4", "true")
+	if code != 3 || stdout != "" || !strings.Contains(stderr, `no host "r4"`) {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestLabCheck(t *testing.T) {
+	stdout, _, code := run(t, "lab", "check", "demo")
+	if code != 0 || !strings.Contains(stdout, "\nhost r1\n") || !strings.Contains(stdout, "  run mroutd --respond-only\n") {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+	file := filepath.Join(t.TempDir(), "bad.lab")
+	check(t, os.WriteFile(file, []byte("lan a\nhost b\n  interface eth0 on c\nfoo\n"), 0o644))
+	_, stderr, code := run(t, "lab", "check", file)
+	want := []string{"mroutd: " + file + ":3:21: there is no LAN c", "mroutd: " + file + ":4:1: expected "}
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	if code != 2 || !slices.EqualFunc(lines, want, strings.HasPrefix) {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"lab"}, 2, "which command?"},
+		{[]string{"lab", "down"}, 2, "unknown command"},
+		{[]string{"lab", "check"}, 2, "missing argument"},
+		{[]string{"lab", "check", "/no/such/file"}, 3, "no such file"},
+		{[]string{"lab", "up", "row", "nobody"}, 2, "sender, r1, r2, r3, receiver"},
+		{[]string{"lab", "up", "row", "r1", "no-such-program"}, 3, "no-such-program"},
+		{[]string{"lab", "exec", "r1"}, 2, "missing argument"},
+	} {
+		stdout, stderr, code := run(t, c.args...)
+		if code != c.code || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: exit %d, %q, %q", c.args, code, stdout, stderr)
+		}
+	}
+}
+
+// The program is the tool whose name it is called by.
+func TestCommand(t *testing.T) {
+	for _, name := range []string{"mroutd", "mrinfo", "mtrace", "anything"} {
+		want := name
+		if name == "anything" {
+			want = "mroutd"
+		}
+		var out bytes.Buffer
+		code := Command("/some/where/"+name)(t.Context(), []string{"--version"}, nil, &out, &out)
+		if !strings.HasPrefix(out.String(), want+" (mbone)") || code != 0 {
+			t.Errorf("%s: exit %d, %q", name, code, out.String())
+		}
+	}
+}
