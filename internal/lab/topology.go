@@ -37,8 +37,8 @@ type Topology struct {
 var samples embed.FS
 
 // Sample returns the text of a topology that comes with the program: "row",
-// three routers that forward one flow, or "lab-14-1", four routers in a ring.
-// It panics for another name.
+// three routers that forward one flow, "demo", the same for mroutd lab demo, or
+// "lab-14-1", four routers in a ring. It panics for another name.
 func Sample(name string) string {
 	b, err := samples.ReadFile("topologies/" + name + ".lab")
 	if err != nil {

@@ -208,6 +208,13 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal("docs/topology.md has no example")
 	}
 	must[*Topology](t)(Parse("docs/topology.md", []byte(example)))
+	for _, file := range must[[]os.DirEntry](t)(samples.ReadDir("topologies")) {
+		name := strings.TrimSuffix(file.Name(), ".lab")
+		must[*Topology](t)(Parse(file.Name(), []byte(Sample(name))))
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/topology.md does not name the sample %s", name)
+		}
+	}
 	keywords := []string{"lan", "host"}
 	for k := range hostStatements {
 		keywords = append(keywords, k)
