@@ -99,7 +99,7 @@ func (t *Tracer) hopReport(i int) report.Hop {
 		Tries:        h.tries,
 		Unreliable:   []report.Unreliable{},
 		Raw: report.RawBlock{
-			Arrival:      h.Block.Arrival,
+			Arrival:      h.Arrival,
 			Incoming:     h.Incoming,
 			Outgoing:     h.Outgoing,
 			Previous:     h.Previous,
@@ -155,12 +155,12 @@ func counter(v uint32) *uint64 {
 // written; false if it is unknown.
 func (h *hop) arrival() (uint32, bool) {
 	switch {
-	case h.Block.Arrival == 0 || h.noFraction:
+	case h.Arrival == 0 || h.noFraction:
 		return 0, false
 	case h.answer.Sent.IsZero():
-		return h.Block.Arrival, true
+		return h.Arrival, true
 	}
-	return mtrace.RepairTime(h.Block.Arrival, mtrace.Time(h.answer.Sent)), true
+	return mtrace.RepairTime(h.Arrival, mtrace.Time(h.answer.Sent)), true
 }
 
 // since returns b - a, both in the unit of the protocol.
@@ -197,7 +197,7 @@ func (t *Tracer) doubts(h *hop, r *report.Hop) {
 	}
 	if h.noFraction {
 		doubt("arrival", "mrouted 3.5 to 3.8 sends no fraction of seconds")
-	} else if a, ok := h.arrival(); ok && a != h.Block.Arrival {
+	} else if a, ok := h.arrival(); ok && a != h.Arrival {
 		doubt("arrival", "mrouted 3.3 sends Unix time: repaired")
 	}
 	if h.frr() {

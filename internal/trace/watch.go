@@ -49,7 +49,7 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 		if err != nil && w.Loop && last != nil && ctx.Err() != nil {
 			return last, nil
 		}
-		p.Change, last = change, p
+		p.Change = change
 		if err != nil {
 			return p, err
 		}

@@ -170,9 +170,8 @@ func (m *command) repeats() bool { return m.loop || m.pathOnly || m.passive }
 
 // target is what the arguments name. What they leave out is not valid.
 type target struct {
-	source, receiver, group   netip.Addr
-	gateway, response         netip.Addr
-	sourceGiven, receiverName string
+	source, receiver, group netip.Addr
+	gateway, response       netip.Addr
 }
 
 // target looks the arguments up.
@@ -225,7 +224,8 @@ func (m *command) lookup(ctx context.Context, host string) (netip.Addr, error) {
 		err = errors.New("no IPv4 address")
 	}
 	if err != nil {
-		return netip.Addr{}, &cli.Error{Code: cli.ExitFailed, What: host, Err: fmt.Errorf("no such host: %w", err), Fix: "check the name, or give the address"}
+		err = fmt.Errorf("no such host: %w", err)
+		return netip.Addr{}, &cli.Error{Code: cli.ExitFailed, What: host, Err: err, Fix: "check the name, or give the address"}
 	}
 	return addrs[0], nil
 }

@@ -272,6 +272,9 @@ Querying full reverse path...
  -3  10.3.0.2  DVMRP  thresh^ 1  
 ` + end, code: 1, stderr: "mtrace: nothing came from behind hop 3, 10.3.0.2\n"},
 		{name: "a weak trace", args: "-ns 10.4.0.9 0.0.0.0", stdout: strings.Replace(start, "224.2.2.2", "0.0.0.0", 1) + hops + end},
+		{name: "this host as gateway", args: "-ns -g 10.1.0.9" + args, change: func(n *network) {
+			n.Handle(n.answer, here)
+		}, stdout: start + hops + end},
 		{name: "no permission", args: "-n" + args, code: 3, change: func(n *network) {
 			n.openErr = &ask.OpError{Op: "open", Object: "raw socket", Err: errors.New("not permitted"), Fix: "be root"}
 		}, stderr: "mtrace: open raw socket: not permitted; be root\n"},

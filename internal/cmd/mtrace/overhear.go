@@ -86,7 +86,10 @@ func (m *command) read(ctx context.Context) error {
 	case damage != nil && ctx.Err() != nil:
 		m.call.Warn("%s: %s; shown is what came before", m.asking.RecordingName(), cli.Interrupted(ctx))
 	case damage != nil && found == 0:
-		return &cli.Error{Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: damage, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
+		return &cli.Error{
+			Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: damage,
+			Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it",
+		}
 	case damage != nil:
 		m.call.Warn("%s: %v; shown is what came before", m.asking.RecordingName(), damage)
 	}

@@ -1,10 +1,12 @@
 package mtrace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"mbone/internal/ask"
 	"mbone/internal/cli"
@@ -133,62 +135,79 @@ func (m *command) viaOf(links []link) (ask.Via, error) {
 			return via, nil
 		}
 	}
-	return via, &cli.Error{Code: cli.ExitFailed, What: "source address " + via.Source.String(), Err: errors.New("no address of this host"), Fix: "ip address shows them"}
+	return via, couldNot("source address "+via.Source.String(), "no address of this host", "ip address shows them")
 }
 
 // local returns the address and the interface that queries leave by, and that
-// unicast answers come to.
+// unicast answers come to: what the user named, else the link of the receiver,
+// else what the route to the gateway, the group or the source says. Without a
+// route any link will do, whose routers may know the source.
 func (m *command) local(q *trace.Question, links []link) (link, error) {
-	of := func(accept func(link) bool) (link, bool) {
-		for _, l := range links {
-			if accept(l) {
-				return l, true
-			}
+	find := func(accept func(link) bool) (link, bool) {
+		if i := slices.IndexFunc(links, accept); i >= 0 {
+			return links[i], true
 		}
 		return link{}, false
 	}
 	if q.Via.Source.IsValid() || q.Via.IfIndex != 0 {
-		l, ok := of(func(l link) bool {
+		l, ok := find(func(l link) bool {
 			return l.ifIndex == q.Via.IfIndex && (!q.Via.Source.IsValid() || l.net.Addr() == q.Via.Source)
 		})
 		if !ok {
-			return l, &cli.Error{Code: cli.ExitFailed, What: "interface " + m.chosen(), Err: errors.New("no IPv4 address"), Fix: "name another with --interface"}
+			return l, couldNot("interface "+m.chosen(), "no IPv4 address", "name another with --interface")
 		}
 		return l, nil
 	}
-	if q.Receiver.IsValid() && !q.Gateway.IsValid() {
-		if l, ok := of(func(l link) bool { return l.multicast && l.net.Masked().Contains(q.Receiver) }); ok {
-			return l, nil
-		}
-	}
-	targets := []netip.Addr{q.Gateway}
-	if !q.Gateway.IsValid() {
-		targets = []netip.Addr{q.Group, q.Source}
-	}
-	var routeErr error
-	for _, to := range targets {
-		if !to.IsValid() || to.IsUnspecified() {
-			continue
-		}
-		a, ifIndex, err := m.client.Source(to, ask.Via{})
+	if q.Gateway.IsValid() {
+		l, err := m.routeTo(q.Gateway, links)
 		if err != nil {
-			routeErr = errors.Join(routeErr, err)
-			continue
+			return l, cli.CouldNotAsk(err)
 		}
-		if l, ok := of(func(l link) bool { return l.net.Addr() == a && (ifIndex == 0 || l.ifIndex == ifIndex || !l.multicast) }); ok && l.multicast {
-			return l, nil
-		} else if ok && q.Gateway.IsValid() {
-			return l, nil // a router on this host
-		}
-	}
-	// Without a route any link will do whose routers may know the source.
-	if l, ok := of(func(l link) bool { return l.multicast }); ok && !q.Gateway.IsValid() {
 		return l, nil
 	}
-	if routeErr != nil {
-		return link{}, cli.CouldNotAsk(routeErr)
+	if q.Receiver.IsValid() {
+		if l, ok := find(func(l link) bool { return l.multicast && l.net.Masked().Contains(q.Receiver) }); ok {
+			return l, nil
+		}
 	}
-	return link{}, &cli.Error{Code: cli.ExitFailed, What: "this host", Err: errors.New("no interface that is up and takes multicast"), Fix: "name one with --interface"}
+	var failed error
+	for _, to := range []netip.Addr{q.Group, q.Source} {
+		if to.IsUnspecified() {
+			continue // a weak trace
+		}
+		l, err := m.routeTo(to, links)
+		if err == nil && l.multicast {
+			return l, nil
+		}
+		failed = cmp.Or(failed, err)
+	}
+	if l, ok := find(func(l link) bool { return l.multicast }); ok {
+		return l, nil
+	}
+	if failed != nil {
+		return link{}, cli.CouldNotAsk(failed)
+	}
+	return link{}, couldNot("this host", "no interface that is up and takes multicast", "name one with --interface")
+}
+
+// routeTo returns the address of this host that packets to an address carry.
+func (m *command) routeTo(to netip.Addr, links []link) (link, error) {
+	a, ifIndex, err := m.client.Source(to, ask.Via{})
+	if err != nil {
+		return link{}, err
+	}
+	// The route to an own address is that of the loopback interface.
+	found := link{net: netip.PrefixFrom(a, a.BitLen()), ifIndex: ifIndex}
+	for _, l := range links {
+		if l.net.Addr() == a && (found.name == "" || l.ifIndex == ifIndex) {
+			found = l
+		}
+	}
+	return found, nil
+}
+
+func couldNot(what, why, fix string) error {
+	return &cli.Error{Code: cli.ExitFailed, What: what, Err: errors.New(why), Fix: fix}
 }
 
 // join listens to the multicast response address for the whole run, on the
@@ -205,18 +224,11 @@ func (m *command) join(q *trace.Question, ifIndex int) {
 	if !group.IsMulticast() {
 		return
 	}
-	for _, i := range uniq(ifIndex, q.Via.IfIndex) {
+	for _, i := range slices.Compact([]int{ifIndex, q.Via.IfIndex}) {
 		if err := m.client.Join(group, i); err != nil {
 			m.call.Warn("multicast answers cannot be heard: %v", err)
 		}
 	}
-}
-
-func uniq(a, b int) []int {
-	if a == b {
-		return []int{a}
-	}
-	return []int{a, b}
 }
 
 // describe is how lines call the filter of a run that listens.
