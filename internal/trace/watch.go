@@ -234,7 +234,7 @@ func differ(old, now []hop) *report.PathChange {
 // markFractions finds routers whose times have no fraction in two samples.
 func (s *series) markFractions(hops []hop) {
 	for i := range hops {
-		if hops[i].Block.Arrival != 0 && mtrace.NoFraction(s.previous[i].Block.Arrival, hops[i].Block.Arrival) {
+		if hops[i].Arrival != 0 && mtrace.NoFraction(s.previous[i].Arrival, hops[i].Arrival) {
 			hops[i].noFraction = true
 		}
 	}
