@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -292,6 +293,67 @@ func TestChainBroken(t *testing.T) {
 	m.Hops = 3
 	if a, err := trace(c, ip("224.0.0.2"), m); !errors.Is(err, ask.ErrNoAnswer) {
 		t.Errorf("three hops: %+v, %v", a, err)
+	}
+}
+
+// Where the unicast route to the source leaves by another interface than the
+// packets come in on, the request finds the previous hop all the same.
+func TestChainUnknownPrevious(t *testing.T) {
+	t.Parallel()
+	l := lab.Start(t, chain)
+	for i := 1; i <= 4; i++ {
+		start(t, l.Host("r"+strconv.Itoa(i)))
+	}
+	r3 := l.Host("r3")
+	check(t, r3.RemoveRoute(lab.Route{Destination: netip.MustParsePrefix("10.0.1.0/24"), Via: ip("10.0.3.2")}))
+	a, err := trace(newClient(t, l.Host("receiver")), igmp.AllRouters, newQuery())
+	check(t, err)
+	var previous []netip.Addr
+	for _, b := range a.Message.Blocks {
+		previous = append(previous, b.Previous)
+	}
+	want := []netip.Addr{ip("10.0.4.3"), igmp.AllRouters, ip("10.0.2.1"), ip("0.0.0.0")}
+	if !slices.Equal(previous, want) {
+		t.Errorf("previous hops %v, want %v", previous, want)
+	}
+}
+
+// A query to the group with Router Alert is heard where the kernel routes
+// multicast, and an answer by multicast by who has joined.
+func TestGroupQuery(t *testing.T) {
+	t.Parallel()
+	l := lab.Start(t, chain)
+	start(t, l.Host("r4"))
+	receiver := l.Host("receiver")
+	c := newClient(t, receiver)
+	index := receiver.Wire("eth0").Index
+	check(t, c.Join(igmp.MtraceResponses, index))
+	m := newQuery()
+	m.Hops, m.Response, m.ResponseTTL = 1, igmp.MtraceResponses, 64
+	a, err := c.Trace(context.Background(), ask.TraceQuestion{
+		Make: func(int) ask.TraceQuery {
+			return ask.TraceQuery{To: group, TTL: 64, Via: ask.Via{IfIndex: index, RouterAlert: true}, Message: m}
+		},
+		Accept: func(m *mtrace.Message) bool { return m.Type == mtrace.TypeResponse },
+	})
+	if err != nil || len(a.Message.Blocks) != 1 || a.From != ip("10.0.5.254") || a.TTL != 64 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Where nobody routes multicast, packets with Router Alert pass as if the
+// responder were not there.
+func TestTransit(t *testing.T) {
+	t.Parallel()
+	l := lab.Start(t, strings.ReplaceAll(crossing, "  forward", "  # forward"))
+	router, neighbor, asker := l.Host("router"), l.Host("neighbor"), l.Host("asker")
+	start(t, router)
+	start(t, neighbor)
+	answers, err := newClient(t, asker).Neighbors(context.Background(), ask.NeighborsQuestion{
+		Router: ip("10.2.0.9"), Via: ask.Via{RouterAlert: true},
+	})
+	if err != nil || len(answers) != 1 || answers[0].From != ip("10.2.0.9") {
+		t.Errorf("%+v, %v", answers, err)
 	}
 }
 

@@ -665,7 +665,7 @@ func TestNeighborsPolicy(t *testing.T) {
 // However many questions come, of whatever kind, no more packets leave than the
 // rate allows, and the tables are not read for the others.
 func TestFlood(t *testing.T) {
-	const seconds = 10
+	const seconds, perSecond = 5, 4000
 	f := newFake()
 	for i := range 200 {
 		f.interfaces[1].Neighbors = append(f.interfaces[1].Neighbors, netip.AddrFrom4([4]byte{10, 3, 0, byte(i + 10)}))
@@ -673,8 +673,8 @@ func TestFlood(t *testing.T) {
 	r := New(rand.New(rand.NewPCG(1, 2)))
 	m := query()
 	sent := 0
-	for i := range seconds * 20_000 {
-		now := start.Add(time.Duration(i) * time.Second / 20_000)
+	for i := range seconds * perSecond {
+		now := start.Add(time.Duration(i) * time.Second / perSecond)
 		p := Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}
 		if i%2 == 0 {
 			m.QueryID = uint32(i)
