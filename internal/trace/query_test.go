@@ -11,6 +11,7 @@ import (
 
 	"mbone/internal/ask"
 	"mbone/internal/ask/asktest"
+	"mbone/proto/dvmrp"
 	"mbone/proto/mtrace"
 )
 
@@ -291,4 +292,21 @@ func TestPatience(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+func TestTooOld(t *testing.T) {
+	for _, test := range []struct {
+		major, minor uint8
+		want         bool
+	}{
+		{1, 0, true}, {3, 2, true}, {3, 3, false}, {3, 255, false}, {12, 2, false}, {10, 3, false},
+		{2, 1, false}, // pimd
+	} {
+		if got := tooOld(&dvmrp.Version{Major: test.major, Minor: test.minor}); got != test.want {
+			t.Errorf("%d.%d: %v", test.major, test.minor, got)
+		}
+	}
+	if tooOld(nil) {
+		t.Error("nothing is known of a silent router")
+	}
 }

@@ -504,9 +504,10 @@ func (t *Tracer) router(ctx context.Context, addr netip.Addr) *neighbor {
 	return next
 }
 
-// tooOld reports whether a router is known not to know mtrace: mrouted before 3.3.
+// tooOld reports whether a router is known not to know mtrace: mrouted 1, and 3
+// before 3.3. What calls itself 2.1 may be pimd, which knows it.
 func tooOld(v *dvmrp.Version) bool {
-	return v != nil && (v.Major < 3 || v.Major == 3 && v.Minor < 3)
+	return v != nil && (v.Major == 1 || v.Major == 3 && v.Minor < 3)
 }
 
 // beside reports whether the router that did not answer has an interface on the
