@@ -77,7 +77,7 @@ func TestGateway(t *testing.T) {
 				}
 				r := run(t, asker, program.name, append(test.options, program.arguments...)...)
 				if !program.answered(r) {
-					t.Errorf("%s: %s has not answered", program.name, router)
+					t.Fatalf("%s: %s has not answered", program.name, router)
 				}
 				questions := func(name string) (frames []lab.Frame) {
 					for _, f := range captures[name].Frames() {

@@ -62,41 +62,44 @@ func TestRespondOnly(t *testing.T) {
 				test.start(t, r)
 			}
 			flow := Flow{addr(1, 1), group}
-			Establish(t, flow, true, h[0].Wire("eth1"), receiver.Wire("eth0")).Deliver(100)
+			// pimd deletes entries that are idle when its timer ticks.
+			lab.Until(t, Patience, Slowly(func() error {
+				Establish(t, flow, true, h[0].Wire("eth1"), receiver.Wire("eth0")).Deliver(100)
+				r := runQuietly(t, asker, "mtrace", "-n", "-s", "--json", "-g", addr(3, 1).String(),
+					flow.Source.String(), addr(3, 2).String(), group.String())
+				path := decode[report.Path](t, r)
+				if r.code != 0 || !path.Reached || len(path.Hops) != 2 {
+					return fmt.Errorf("mtrace: exit code %d, reached %t, %d hops:\n%s", r.code, path.Reached, len(path.Hops), r.stderr)
+				}
+				for i, hop := range path.Hops {
+					n := 2 - i // the router's place in the row
+					vifs, err := Vifs(h[n])
+					must(t, err)
+					entries, err := Entries(h[n])
+					must(t, err)
+					previous := addr(n, 1).String()
+					if n == 1 {
+						previous = "?" // the source is on the link
+					}
+					want := fmt.Sprintf("%s from %s at %s, %s ^1 no_error 10.0.1.0/24, in %d out %d group %d",
+						addr(n+1, 1), previous, addr(n, 2), test.protocol, vifs["eth0"].PacketsIn, vifs["eth1"].PacketsOut, entries[flow].Packets)
+					if got := said(hop) + " group " + value(hop.PacketsGroup); got != want {
+						return fmt.Errorf("hop %d is\n%s\nwant\n%s", i+1, got, want)
+					}
+				}
+				return nil
+			}))
 
 			// Router i has 10.0.i+1.1 towards the receiver.
 			for i, want := range test.want {
 				asked := addr(i+2, 1)
-				lab.Until(t, Patience, Slowly(func() error { // PIM neighbours are found in time
+				lab.Until(t, Patience, Slowly(func() error { // neighbours and queriers are heard by and by
 					got := decode[report.Routers](t, runQuietly(t, asker, "mrinfo", "-n", "--json", asked.String())).Routers
 					if len(got) != 1 || got[0].BadChecksum || len(got[0].Conflicts) > 0 || !reflect.DeepEqual(got[0].Interfaces, want) {
 						return fmt.Errorf("%s is %+v, want interfaces\n%+v", asked, got, want)
 					}
 					return nil
 				}))
-			}
-
-			r := run(t, asker, "mtrace", "-n", "-s", "--json", "-g", addr(3, 1).String(),
-				flow.Source.String(), addr(3, 2).String(), group.String())
-			path := decode[report.Path](t, r)
-			if r.code != 0 || !path.Reached || len(path.Hops) != 2 {
-				t.Fatalf("exit code %d, reached %t, %d hops", r.code, path.Reached, len(path.Hops))
-			}
-			for i, hop := range path.Hops {
-				n := 2 - i // the router's place in the row
-				vifs, err := Vifs(h[n])
-				must(t, err)
-				entries, err := Entries(h[n])
-				must(t, err)
-				previous := addr(n, 1).String()
-				if n == 1 {
-					previous = "?" // the source is on the link
-				}
-				want := fmt.Sprintf("%s from %s at %s, %s ^1 no_error 10.0.1.0/24, in %d out %d group %d",
-					addr(n+1, 1), previous, addr(n, 2), test.protocol, vifs["eth0"].PacketsIn, vifs["eth1"].PacketsOut, entries[flow].Packets)
-				if got := said(hop) + " group " + value(hop.PacketsGroup); got != want {
-					t.Errorf("hop %d is\n%s\nwant\n%s", i+1, got, want)
-				}
 			}
 		})
 	}
