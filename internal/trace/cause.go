@@ -49,9 +49,12 @@ func (t *Tracer) suspects(n int) []report.Cause {
 		add(n, "silent", fmt.Sprintf("%s is down, filters IGMP, or has no way back to %s", next, t.q.Local), "")
 	}
 	swallowed := func() {
+		fix := fmt.Sprintf("ask from a link of %s", next)
+		if last.Protocol == mtrace.ProtocolDVMRP {
+			fix = "set \"no router-alert\" in the mrouted.conf of all routers"
+		}
 		add(at, "router_alert", fmt.Sprintf("answers from behind hop %d, %s, do not come back: "+
-			"a Linux multicast router swallows packets with Router Alert", at, last.addr()),
-			"set \"no router-alert\" in the mrouted.conf of all routers")
+			"a Linux multicast router swallows packets with Router Alert", at, last.addr()), fix)
 	}
 	passing := func() {
 		add(at, "not_passed_on", fmt.Sprintf("hop %d, %s, does not pass requests on to %s", at, last.addr(), next), "")

@@ -64,14 +64,21 @@ func (t *Tracer) ask1(ctx context.Context, p plan) (*ask.TraceAnswer, error) {
 	return nil, err
 }
 
-// withPatience bounds ctx by the time that nothing may come, unless the user
-// has said how long to wait.
+// withPatience bounds ctx by the time that nothing may come.
 func (t *Tracer) withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
-	if t.q.Tries > 0 || t.q.Wait > 0 {
+	if t.patient() {
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadline(ctx, t.heard.Add(patience))
 }
+
+// impatient reports whether that time is over.
+func (t *Tracer) impatient() bool {
+	return !t.patient() && time.Since(t.heard) >= patience
+}
+
+// patient reports whether the user has said how long to wait.
+func (t *Tracer) patient() bool { return t.q.Tries > 0 || t.q.Wait > 0 }
 
 // response is where an answer is to be sent to.
 type response struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,15 +282,25 @@ func TestUnsafeGateway(t *testing.T) {
 // TestPatience: round trips of a second must not keep a failing run forever.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		c, q := newChain(t, 3), question()
+		for _, r := range c.routers[1:] {
+			r.toLocal, r.toGroup = false, false
+		}
+		c.slow = 900 * time.Millisecond
+		c.listen()
+		client := ask.New(c.net, ask.Options{})
+		defer client.Close()
+		var steps transcript
 		began := time.Now()
-		traced(t, 3, func(c *chain, _ *Question) {
-			for _, r := range c.routers[1:] {
-				r.toLocal, r.toGroup = false, false
-			}
-			c.slow = 900 * time.Millisecond
-		})
-		if took := time.Since(began); took > 12*time.Second {
+		if _, err := New(client, q, steps.tell).Trace(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 11*time.Second {
 			t.Errorf("took %v", took)
+		}
+		// The end of the time is the end of the line.
+		if got := steps.String(); !strings.HasSuffix(got, "10.21.0.2 no_answer\nend\n") && !strings.HasSuffix(got, "* gives up\nend\n") {
+			t.Errorf("steps\n%s", got)
 		}
 	})
 }

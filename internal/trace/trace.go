@@ -451,7 +451,7 @@ func (t *Tracer) silent(ctx context.Context, b base, n int) (on bool, err error)
 		return false, nil
 	}
 	end := min(n+t.q.Extra, t.limit())
-	for extra := n + 1; t.next.Verdict == report.DidNotAnswer && extra <= end; extra++ {
+	for extra := n + 1; t.next.Verdict == report.DidNotAnswer && extra <= end && !t.impatient(); extra++ {
 		t.step(report.PathStep{Kind: report.StepAsking, Hop: extra})
 		a, err := t.question(ctx, b, extra, orDefault(t.q.Tries, extraTries), false)
 		switch {
@@ -463,7 +463,7 @@ func (t *Tracer) silent(ctx context.Context, b base, n int) (on bool, err error)
 			return false, t.beyond(ctx)
 		case !errors.Is(err, ask.ErrNoAnswer):
 			return false, err
-		case extra == end:
+		case extra == end || t.impatient():
 			t.step(report.PathStep{Kind: report.StepGiveUp, Hop: extra})
 		default:
 			t.step(report.PathStep{Kind: report.StepUnanswered, Hop: extra})
@@ -491,8 +491,10 @@ type neighbor struct {
 // router asks a router for its type.
 func (t *Tracer) router(ctx context.Context, addr netip.Addr) *neighbor {
 	next := &neighbor{NextHop: report.NextHop{Address: report.Address{Addr: addr}, Verdict: report.DidNotAnswer}}
-	limited, cancel := context.WithTimeout(ctx, typeWait)
+	limited, cancel := t.withPatience(ctx)
 	defer cancel()
+	limited, cancelType := context.WithTimeout(limited, typeWait)
+	defer cancelType()
 	got, err := t.ask.Neighbors(limited, ask.NeighborsQuestion{Router: addr, Via: t.q.Via, Tries: t.q.Tries, Wait: t.q.Wait})
 	if err != nil || len(got) == 0 {
 		t.step(report.PathStep{Kind: report.StepTimeout})
