@@ -16,6 +16,7 @@ import (
 // one to the other.
 func mroutedRow(t *testing.T, conf ...string) (hosts []*lab.Host, traffic *Stream) {
 	t.Helper()
+	lab.PeerBinary(t, MroutedVariable)
 	h := row(t, "source", "mrouted1", "mrouted2", "mrouted3", "mrouted4", "receiver")
 	for _, router := range h[1:5] {
 		Mrouted(t, router, conf...)
