@@ -50,9 +50,11 @@ func (t *Tracer) ask1(ctx context.Context, p plan) (*ask.TraceAnswer, error) {
 	got, err := t.ask.Trace(limited, q)
 	switch {
 	case err == nil:
-		a := &got
-		t.last, t.heard = a, time.Now()
-		return a, nil
+		// Nobody may add more blocks than were asked for.
+		m := &got.Message
+		m.Blocks = m.Blocks[:min(len(m.Blocks), int(got.Query.Message.Hops))]
+		t.last, t.heard = &got, time.Now()
+		return &got, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):

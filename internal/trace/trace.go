@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mbone/internal/ask"
@@ -315,30 +316,32 @@ func (t *Tracer) shorter(b base, a *ask.TraceAnswer, n int) {
 // merge puts the blocks of an answer to b in place and reports whether they
 // agree with what was known. The queries sent count for hop asked; 0: for none.
 func (t *Tracer) merge(b base, a *ask.TraceAnswer, asked int) bool {
-	same := b.skip+len(a.Message.Blocks) >= len(t.hops)
-	hops := t.hops[:min(b.skip, len(t.hops)):min(b.skip, len(t.hops))]
-	for i, block := range a.Message.Blocks {
-		if len(hops) == mtrace.MaxBlocks {
-			break
-		}
-		h := hop{Block: block, base: b, answer: a}
-		if h.Outgoing.IsUnspecified() && i == len(a.Message.Blocks)-1 && unicast(a.From) {
-			h.Outgoing = a.From // as mtrace 5.2 does: the last router is the one that answered
-		}
-		n := len(hops)
-		if n < len(t.hops) {
-			old := t.hops[n]
-			same = same && old.Incoming == h.Incoming && old.Outgoing == h.Outgoing
-			h.tries = old.tries
-		}
-		if n+1 == asked {
-			h.tries = a.Tries
-		}
-		hops = append(hops, h)
+	hops := append(slices.Clone(t.hops[:b.skip]), hopsOf(b, a)...)
+	same := len(hops) >= len(t.hops)
+	for i := b.skip; i < min(len(hops), len(t.hops)); i++ {
+		old, h := &t.hops[i], &hops[i]
+		same = same && old.Incoming == h.Incoming && old.Outgoing == h.Outgoing
+		h.tries = old.tries
 	}
-	t.hops = hops
-	t.next = nil
+	if 0 < asked && asked <= len(hops) {
+		hops[asked-1].tries = a.Tries
+	}
+	t.hops, t.next = hops, nil
 	return same
+}
+
+// hopsOf returns the hops of an answer to b. The last router is the one that
+// answered: as in mtrace 5.2 its address stands in for an outgoing one that it
+// did not name.
+func hopsOf(b base, a *ask.TraceAnswer) []hop {
+	hops := make([]hop, len(a.Message.Blocks))
+	for i, block := range a.Message.Blocks {
+		hops[i] = hop{Block: block, base: b, answer: a}
+	}
+	if last := &hops[len(hops)-1]; last.Outgoing.IsUnspecified() && unicast(a.From) {
+		last.Outgoing = a.From
+	}
+	return hops
 }
 
 // ended reports whether there is nothing behind the last hop that could be asked for.

@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"mbone/internal/ask"
@@ -46,12 +48,15 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 	var change *report.PathChange
 	for restarts := 0; ; restarts++ {
 		p, err := t.Trace(ctx)
-		if err != nil && w.Loop && last != nil && ctx.Err() != nil {
-			return last, nil
-		}
 		p.Change = change
-		if err != nil {
+		switch again := w.Loop && last != nil; {
+		case err == nil:
+		case again && ctx.Err() != nil:
+			return last, nil
+		case !again || errors.Is(err, net.ErrClosed):
 			return p, err
+		default: // a link of this host is down: it may come back
+			t.step(report.PathStep{Kind: report.StepLost, Path: p})
 		}
 		if w.Loop {
 			if err := emit(p); err != nil {
@@ -118,9 +123,12 @@ func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path,
 		if err := t.await(ctx, w, first.Add(time.Duration(n)*w.Interval)); err != nil {
 			return p, err
 		}
+		if w.Loop {
+			t.begun = time.Now()
+		}
 		hops, err := t.sample(ctx)
-		if err != nil && !errors.Is(err, ask.ErrNoAnswer) {
-			return p, err
+		if ctx.Err() != nil || err != nil && !w.Loop && !errors.Is(err, ask.ErrNoAnswer) {
+			return p, cmp.Or(ctx.Err(), err)
 		}
 		after := time.Since(s.began)
 		if err != nil {
@@ -205,10 +213,7 @@ func (t *Tracer) sample(ctx context.Context) ([]hop, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, b := range a.Message.Blocks[:min(len(a.Message.Blocks), end-start)] {
-			hops = append(hops, hop{Block: b, base: first.base, answer: a})
-		}
-		if len(hops) < end {
+		if hops = append(hops, hopsOf(first.base, a)...); len(hops) < end {
 			break
 		}
 		start = end

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mbone/internal/ask"
+	"mbone/internal/ask/asktest"
 	"mbone/proto/mtrace"
 	"mbone/report"
 )
@@ -306,6 +307,76 @@ func TestSampleOfParts(t *testing.T) {
 		// Between the parts lies one round trip, in which hardly anything is sent.
 		if all := p.Statistics.Links[2].Total.All; *all.Sent < 1000 || *all.Sent > 1001 || *all.Lost < -1 || *all.Lost > 1 {
 			t.Errorf("between the parts: %s", countText(all))
+		}
+	})
+}
+
+// flaky cannot ask for a while, as if the link of this host were down.
+type flaky struct {
+	Asker
+	from, to time.Time
+}
+
+var errDown = errors.New("network is down")
+
+func (f *flaky) Trace(ctx context.Context, q ask.TraceQuestion) (ask.TraceAnswer, error) {
+	if now := time.Now(); now.After(f.from) && now.Before(f.to) {
+		return ask.TraceAnswer{}, errDown
+	}
+	return f.Asker.Trace(ctx, q)
+}
+
+// TestLoopLinkDown: a watch outlives its own host's links; a single run says
+// why it could not ask.
+func TestLoopLinkDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newChain(t, 1), question()
+		client := ask.New(c.net, ask.Options{})
+		defer client.Close()
+		now := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+		defer cancel()
+		var s transcript
+		var emitted []string
+		tracer := New(&flaky{client, now.Add(15 * time.Second), now.Add(25 * time.Second)}, q, s.tell)
+		_, err := tracer.Run(ctx, Watch{Loop: true, Statistics: true}, func(p *report.Path) error {
+			emitted = append(emitted, fmt.Sprintf("%d hops %s", len(p.Hops), p.Reason))
+			return nil
+		})
+		want := "1 hops , 1 hops , 0 hops network is down, 1 hops , 1 hops "
+		if got := strings.Join(emitted, ", "); err != nil || got != want {
+			t.Errorf("error %v, emitted %s\nwant %s", err, got, want)
+		}
+		if p, err := New(&flaky{client, now, now.Add(time.Hour)}, q, nil).Trace(context.Background()); !errors.Is(err, errDown) || p.Reason != "network is down" {
+			t.Errorf("error %v, reason %q", err, p.Reason)
+		}
+	})
+}
+
+// TestTooManyBlocks: a forged answer may have more hops than were asked for.
+func TestTooManyBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newChain(t, 3), question()
+		q.Limit = 1
+		c.net.Handle(func(d ask.Datagram) []asktest.Answer {
+			var m mtrace.Message
+			if m.Parse(d.Message) != nil {
+				return nil
+			}
+			m.Type = mtrace.TypeResponse
+			for range mtrace.MaxBlocks {
+				m.Blocks = append(m.Blocks, c.routers[0].Block)
+			}
+			message, err := m.AppendBinary(nil)
+			if err != nil {
+				t.Error(err)
+			}
+			return []asktest.Answer{{From: addr("10.1.0.2"), Message: message}}
+		}, allRouters)
+		client := ask.New(c.net, ask.Options{})
+		defer client.Close()
+		if p, err := New(client, q, nil).Trace(context.Background()); err != nil || len(p.Hops) != 1 {
+			t.Errorf("%d hops, %v", len(p.Hops), err)
 		}
 	})
 }
