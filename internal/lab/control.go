@@ -108,7 +108,7 @@ func (l *Lab) serve(ctx context.Context, conn *net.UnixConn) execResult {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := h.Command(ctx, path, r.Args[1:]...)
-	c.Args[0], c.Env, c.Dir = r.Args[0], r.Env, r.Dir
+	c.Args[0], c.Env, c.Dir = r.Args[0], append(r.Env, "PATH="+os.Getenv("PATH")), r.Dir
 	c.Stdin, c.Stdout, c.Stderr = files[0], files[1], files[2]
 	// Signals are for the program and its children, as those of a terminal.
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -187,10 +187,10 @@ func Running() ([]int, error) {
 	return pids, nil
 }
 
-// Exec runs a program in a host of a running lab (see [Lab.Serve]), with the
-// environment and working directory of this process and the files given, and
-// returns its exit code. pid is one of [Running]; 0 stands for the only one.
-// Signals are passed on. When ctx ends, the program is killed.
+// Exec runs a program in a host of a running lab (see [Lab.Serve]), with the files
+// given and the environment and working directory of this process, but the lab's
+// PATH, and returns its exit code. pid is one of [Running]; 0 stands for the only
+// one. Signals are passed on. When ctx ends, the program is killed.
 //
 // The files may be a terminal, but not the program's controlling one: a shell
 // has no job control.

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -244,6 +245,7 @@ const opMountProc = "mount /proc"
 // runInit is the life of pid 1. It does not return.
 func runInit() {
 	os.Unsetenv(stageVariable)
+	os.Setenv("PATH", completePath(os.Getenv("PATH")))
 	unix.CloseOnExec(leashFD)
 	unix.CloseOnExec(statusFD)
 	leash, status := os.NewFile(leashFD, "leash"), os.NewFile(statusFD, "status")
@@ -292,6 +294,18 @@ func runInit() {
 			os.Exit(signalled + int(ws.Signal()))
 		}
 	}
+}
+
+// completePath appends the directories of system programs that a PATH lacks: those
+// of administrators for ordinary users, all of them where PATH was made for one job.
+func completePath(path string) string {
+	dirs := filepath.SplitList(path)
+	for _, dir := range systemDirs {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, string(filepath.ListSeparator))
 }
 
 // prepareLab makes the new mount and network namespaces of pid 1 usable. On

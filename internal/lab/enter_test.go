@@ -65,6 +65,11 @@ var scenes = map[string]func() error{
 		}
 		return nil
 	},
+	// path shows where programs are looked for.
+	"path": func() error {
+		fmt.Println(os.Getenv("PATH"))
+		return nil
+	},
 	// die is ended by a signal.
 	"die": func() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) },
 	// hold is busy until it is killed.
@@ -191,6 +196,23 @@ func TestEnter(t *testing.T) {
 			t.Errorf("the inner process was killed: exit code %d, want 137", code)
 		}
 	})
+}
+
+// TestEnterPath has programs of the system found whatever the caller's PATH is.
+func TestEnterPath(t *testing.T) {
+	Require(t, Netns)
+	for path, want := range map[string]string{
+		"":                        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+		"/no/such/dir:/usr/bin":   "/no/such/dir:/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin\n",
+		"/sbin:/no/such/dir:/bin": "/sbin:/no/such/dir:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n",
+	} {
+		c, _ := stage(t, "path", true)
+		c.Env = append(c.Env, "PATH="+path)
+		out, err := c.Output()
+		if code := must[int](t)(ExitCode(err)); code != 7 || string(out) != want {
+			t.Errorf("PATH=%s: exit code %d, inside it is %s, want %s", path, code, out, want)
+		}
+	}
 }
 
 func TestEnterSignals(t *testing.T) {

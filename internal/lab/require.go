@@ -89,19 +89,21 @@ func available(class Class, programs []string) error {
 	return nil
 }
 
-// systemDirs are searched by Find after PATH, which lacks them for ordinary
-// users; FRR's daemons are in a directory of their own.
-var systemDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/frr"}
+// systemDirs are where programs of the system are: in a lab, PATH has them all.
+var systemDirs = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+
+// frrDir is where Debian has FRR's daemons.
+const frrDir = "/usr/lib/frr"
 
 // Find returns the path of a program: from PATH, the directories of system
-// programs, or the same below the roots listed in MBONE_PEERS. An absolute path
-// is looked for as it is and below these roots: that tells /usr/sbin/pimd from
-// FRR's /usr/lib/frr/pimd.
+// programs and of FRR, or the same below the roots listed in MBONE_PEERS. An
+// absolute path is looked for as it is and below these roots: that tells
+// /usr/sbin/pimd from FRR's /usr/lib/frr/pimd.
 func Find(program string) (string, error) {
 	roots := filepath.SplitList(os.Getenv(peersVariable))
 	dirs := []string{""}
 	if !filepath.IsAbs(program) {
-		dirs = append([]string{"/usr/bin", "/bin"}, systemDirs...)
+		dirs = append(slices.Clone(systemDirs), frrDir)
 	}
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
@@ -113,8 +115,8 @@ func Find(program string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("lab: program %s is not installed (looked in PATH, %s and %s)",
-		program, strings.Join(systemDirs, " "), peersVariable)
+	return "", fmt.Errorf("lab: program %s is not installed (looked in PATH, %s, %s and %s)",
+		program, strings.Join(systemDirs, " "), frrDir, peersVariable)
 }
 
 // PeerBinary returns the path of a program that no package provides, from an
