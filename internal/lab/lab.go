@@ -269,8 +269,15 @@ func onThread(fn func() error) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Never unlocked: the runtime ends the thread together with the goroutine.
 		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			// The main thread cannot end, and /proc/PID shows where it is. Now that
+			// it is locked, another one is taken.
+			err = onThread(fn)
+			runtime.UnlockOSThread()
+			return
+		}
+		// Never unlocked: the runtime ends the thread together with the goroutine.
 		err = fn()
 	}()
 	<-done
