@@ -571,12 +571,17 @@ func TestFlood(t *testing.T) {
 	l := lab.Start(t, crossing)
 	start(t, l.Host("router"))
 	asker := l.Host("asker")
-	capture, err := asker.Capture("eth0", protocolIGMP)
-	check(t, err)
 	raw := within(t, asker, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP, 0) })
 	defer raw.Close()
 	b, err := (&dvmrp.Ask{Code: dvmrp.CodeAskNeighbors2, Version: dvmrp.Mrouted}).AppendBinary(nil)
 	check(t, err)
+	// The kernel's counter: no capture keeps up with the questions.
+	received := func() uint64 {
+		link, err := asker.Netlink().LinkByName("eth0")
+		check(t, err)
+		return link.Attrs().Statistics.RxPackets
+	}
+	before := received()
 	began := time.Now()
 	for range questions {
 		check(t, raw.Send(plane.Datagram{To: ip("10.1.0.1"), TTL: 64, Message: b}))
@@ -585,17 +590,10 @@ func TestFlood(t *testing.T) {
 		_, err := newClient(t, asker).Neighbors(context.Background(), ask.NeighborsQuestion{Router: ip("10.1.0.1"), Tries: 1})
 		return err
 	})
-	elapsed := time.Since(began)
-	check(t, capture.Close())
-	answers := 0
-	for _, f := range capture.Frames() {
-		if h := f.IP(); !f.Out && h[20] == byte(igmp.TypeDVMRP) {
-			answers++
-		}
-	}
+	answers, elapsed := received()-before, time.Since(began)
 	// The limits of package respond.
 	if limit := 200 + 200*(elapsed.Seconds()+1); answers == 0 || float64(answers) > limit {
-		t.Errorf("%d answers to %d questions in %v, want at most %.0f", answers, questions, elapsed, limit)
+		t.Errorf("%d packets came back for %d questions in %v, want at most %.0f", answers, questions, elapsed, limit)
 	}
 }
 
