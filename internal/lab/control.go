@@ -44,12 +44,20 @@ type execResult struct {
 }
 
 // Serve lets other processes of this user run programs in the hosts of l, with
-// [Exec], until ctx ends.
-func (l *Lab) Serve(ctx context.Context) error {
+// [Exec], from its return until ctx ends. Then, or when it fails before, the
+// channel has the outcome.
+func (l *Lab) Serve(ctx context.Context) (<-chan error, error) {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlPath, Net: "unix"})
 	if err != nil {
-		return fmt.Errorf("lab: control socket: %w", err)
+		return nil, fmt.Errorf("lab: control socket: %w", err)
 	}
+	served := make(chan error, 1)
+	go func() { served <- l.accept(ctx, listener) }()
+	return served, nil
+}
+
+// accept serves the clients of a control socket until ctx ends.
+func (l *Lab) accept(ctx context.Context, listener *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
 	var clients sync.WaitGroup

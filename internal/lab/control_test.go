@@ -17,23 +17,20 @@ func serve(t *testing.T) *Lab {
 	t.Helper()
 	l := Start(t, "lan a\nhost h\n interface eth7 on a")
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- l.Serve(ctx) }()
+	served, err := l.Serve(ctx)
+	check(t, err)
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-served; err != nil {
 			t.Error(err)
 		}
 		if pids, err := Running(); len(pids) != 0 || err != nil {
 			t.Errorf("after the end of the service labs %v are running, %v", pids, err)
 		}
 	})
-	Until(t, 10*time.Second, func() error {
-		if pids, err := Running(); len(pids) != 1 || err != nil {
-			return fmt.Errorf("running labs: %v, %w", pids, err)
-		}
-		return nil
-	})
+	if pids, err := Running(); len(pids) != 1 || err != nil {
+		t.Fatalf("running labs: %v, %v", pids, err)
+	}
 	return l
 }
 

@@ -192,8 +192,10 @@ func up(ctx context.Context, call *cli.Call) error {
 	defer l.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := make(chan error, 1)
-	go func() { served <- l.Serve(ctx) }()
+	served, err := l.Serve(ctx)
+	if err != nil {
+		return err
+	}
 	for _, h := range l.Hosts() {
 		for _, p := range h.Programs() {
 			go watch(ctx, call.Stderr, p)
