@@ -96,8 +96,7 @@ func TestDemoCompare(t *testing.T) {
 	}
 }
 
-func TestLabUp(t *testing.T) {
-	t.Parallel()
+func TestLabUp(t *testing.T) { // not parallel: one lab can be reached at a time
 	stdout, stderr, code := run(t, "lab", "up", "row", "r2", "sh", "-c", "hostname; mrinfo --version; exit 7")
 	if code != 7 || stderr != "" || stdout != "r2\nmrinfo (mbone) 0.1.0\n" {
 		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
@@ -121,8 +120,15 @@ func TestLabUp(t *testing.T) {
 	check(t, c.Wait())
 }
 
-func TestLabExec(t *testing.T) {
-	t.Parallel()
+// The command of a lab can reach the other hosts at once.
+func TestLabUpExec(t *testing.T) { // not parallel: one lab can be reached at a time
+	stdout, stderr, code := run(t, "lab", "up", "row", "r2", "mroutd", "lab", "exec", "r3", "hostname")
+	if code != 0 || stderr != "" || stdout != "r3\n" {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestLabExec(t *testing.T) { // not parallel: one lab can be reached at a time
 	c := program(t, "lab", "up", "row")
 	stdin, err := c.StdinPipe()
 	check(t, err)
@@ -139,11 +145,15 @@ func TestLabExec(t *testing.T) {
 		}
 		return nil
 	})
-	stdout, stderr, code := run(t, "lab", "exec", "--pid", fmt.Sprint(c.Process.Pid), "r3", "sh", "-c", "hostname; exit 3")
-	if code != 3 || stdout != "r3\n" || stderr != "" {
-		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
-	}
-	stdout, stderr, code = run(t, "lab", "exec", "--pid", fmt.Sprint(c.Process.Pid), "r4", "true")
+	pid := fmt.Sprint(c.Process.Pid)
+	lab.Until(t, patience, func() error { // it can be reached a moment later
+		stdout, stderr, code := run(t, "lab", "exec", "--pid", pid, "r3", "sh", "-c", "hostname; exit 5")
+		if code != 5 || stdout != "r3\n" || stderr != "" {
+			return fmt.Errorf("exit %d, %q, %q", code, stdout, stderr)
+		}
+		return nil
+	})
+	stdout, stderr, code := run(t, "lab", "exec", "--pid", pid, "r4", "true")
 	if code != 3 || stdout != "" || !strings.Contains(stderr, `no host "r4"`) {
 		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
 	}
