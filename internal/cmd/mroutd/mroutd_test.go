@@ -253,7 +253,7 @@ func TestChain(t *testing.T) {
 	forward(t, l, 10, 10)
 	lab.Until(t, patience, func() error {
 		if n, err := wire.Drops(lab.In); n != 10 || err != nil {
-			return fmt.Errorf("%d packets lost, %v", n, err)
+			return fmt.Errorf("%d packets lost, %w", n, err)
 		}
 		return nil
 	})

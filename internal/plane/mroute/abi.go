@@ -61,16 +61,13 @@ type vifctl struct {
 	remote    [4]byte
 }
 
-// mfcctl is struct mfcctl. The kernel ignores all that follows ttls when it is set.
+// mfcctl is struct mfcctl.
 type mfcctl struct {
 	origin, group [4]byte
 	parent        uint16
 	ttls          [MaxVifs]uint8
 	_             [2]byte
-	packets       uint32
-	bytes         uint32
-	wrongIf       uint32
-	expire        int32
+	counters      [4]uint32 // packets, bytes, wrong_if and expire: the kernel ignores them
 }
 
 // vifReq is struct sioc_vif_req; the counters are C's unsigned long.

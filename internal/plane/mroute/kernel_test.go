@@ -187,7 +187,7 @@ func TestUnresolved(t *testing.T) {
 			}
 		})
 		if n != 1 {
-			return fmt.Errorf("%d unresolved entries, %v", n, err)
+			return fmt.Errorf("%d unresolved entries, %w", n, err)
 		}
 		return nil
 	})
