@@ -88,7 +88,7 @@ func (b *pathWriter) step(s report.PathStep) {
 	case report.StepEnd:
 		b.printf("Round trip time %s\n\n", b.milliseconds(roundTrip(p)))
 	case report.StepOverheard:
-		b.printf("Mtrace from %s to %s via group %s (mxhop=%d)\n", p.Receiver, p.Source, p.Group, p.Query.Hops)
+		b.printf("Mtrace from %s to %s via group %s (mxhop=%d)\n", p.Receiver, p.Source, p.Group, orZero(p.Query.Hops))
 		b.receiver()
 		b.hops(1)
 		if p.Reached {
@@ -228,8 +228,16 @@ func (b *pathWriter) noAnswer() {
 	case to.IsMulticast():
 		b.printf("Perhaps receiver %s is not a member of group %s,\n", p.Receiver, p.Group)
 		b.printf("or no router local to it has a route for source %s,\n", p.Source)
-		b.printf("or multicast at ttl %d doesn't reach its last-hop router for that source\n", p.Query.TTL)
+		b.printf("or multicast at ttl %d doesn't reach its last-hop router for that source\n", orZero(p.Query.TTL))
 	}
+}
+
+// orZero is 0 for what is not known: the classic texts have no word for it.
+func orZero(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // changed writes the path as it is now.

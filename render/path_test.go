@@ -32,7 +32,7 @@ func threeHops() *report.Path {
 	}
 	return &report.Path{
 		Source: at("10.4.0.9"), Receiver: at("10.1.0.9"), Group: at("224.2.2.2"), Reached: true,
-		Query: report.Query{To: at("224.0.0.2"), From: at("10.1.0.9"), Response: at("10.1.0.9"), Hops: 32, TTL: 1},
+		Query: report.Query{To: at("224.0.0.2"), From: at("10.1.0.9"), Response: at("10.1.0.9"), Hops: new(32), TTL: new(1)},
 		RTT:   ms(0.6), Return: ms(-1.2),
 		Hops: []report.Hop{
 			hop(1, "10.2.0.1", "10.1.0.1", "10.2.0.2", 0.3, 0.3),
@@ -173,7 +173,7 @@ func TestPathText(t *testing.T) {
 		return &n
 	}
 	toGroup := *p
-	toGroup.Query.To, toGroup.Query.TTL = report.Address{Addr: addr("224.2.2.2")}, 64
+	toGroup.Query.To, toGroup.Query.TTL = report.Address{Addr: addr("224.2.2.2")}, new(64)
 	toGroup.Receiver = report.Address{Addr: addr("10.7.7.7")}
 	toRouter := *p
 	toRouter.Query.To = report.Address{Addr: addr("10.2.0.1")}

@@ -64,10 +64,10 @@ type Query struct {
 	To       Address `json:"to"`       // whom it was sent to
 	From     Address `json:"from"`     // its source address
 	Response Address `json:"response"` // where the answer was sent to
-	// ResponseTTL counts only if Response is multicast.
-	ResponseTTL int     `json:"response_ttl"`
-	TTL         int     `json:"ttl"`
-	Hops        int     `json:"hops"`         // the most hops asked for
+	// ResponseTTL counts only if Response is multicast; null if nothing was asked.
+	ResponseTTL *int    `json:"response_ttl"`
+	TTL         *int    `json:"ttl"`          // of the query; null if it was not seen
+	Hops        *int    `json:"hops"`         // the most hops asked for; null if nothing was asked
 	Gateway     Address `json:"gateway"`      // of -g
 	ID          *uint32 `json:"query_id"`     // of the answered one, 24 bits
 	Sent        int     `json:"queries_sent"` // in the whole run up to now

@@ -65,7 +65,7 @@ func TestOverhear(t *testing.T) {
 		t.Errorf("from %s to %s via %s", p.Source, p.Receiver, p.Group)
 	}
 	q := p.Query
-	if q.To.String() != "224.0.0.2" || q.From.String() != "192.168.7.7" || q.Hops != 32 || q.AnsweredFrom.String() != "192.168.1.254" ||
+	if q.To.String() != "224.0.0.2" || q.From.String() != "192.168.7.7" || q.Hops == nil || *q.Hops != 32 || q.AnsweredFrom.String() != "192.168.1.254" ||
 		p.RTT.Duration() != 300*time.Microsecond {
 		t.Errorf("query %+v, round trip %v", q, p.RTT.Duration())
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mbone/internal/ask"
 	"mbone/proto/mtrace"
 	"mbone/report"
 )
@@ -66,14 +67,25 @@ func (t *Tracer) queryReport() report.Query {
 		r.AnsweredFrom.Addr = a.From
 		r.BadChecksum = a.BadChecksum
 	}
-	r.To.Addr, r.TTL = q.To, int(q.TTL)
+	if r.To.Addr = q.To; q.To.IsValid() {
+		ttl := int(q.TTL)
+		switch {
+		case ttl == 0 && q.To.IsMulticast():
+			ttl = ask.DefaultMulticastTTL
+		case ttl == 0:
+			ttl = ask.DefaultUnicastTTL
+		}
+		r.TTL = &ttl
+	}
 	r.From.Addr = t.q.Local
 	if q.Via.Source.IsValid() {
 		r.From.Addr = q.Via.Source
 	}
 	r.Response.Addr = q.Message.Response
-	r.ResponseTTL = int(q.Message.ResponseTTL)
-	r.Hops = int(q.Message.Hops)
+	if q.Message.Response.IsValid() {
+		hops, ttl := int(q.Message.Hops), int(q.Message.ResponseTTL)
+		r.Hops, r.ResponseTTL = &hops, &ttl
+	}
 	return r
 }
 
@@ -239,7 +251,7 @@ func reason(p *report.Path) string {
 		return fmt.Sprintf("hop %d, %s, did not answer", n+1, p.Next.Address)
 	case p.Reached:
 		return ""
-	case p.Next != nil && p.Next.Verdict == report.IsNext && n >= p.Query.Hops:
+	case p.Next != nil && p.Next.Verdict == report.IsNext && p.Query.Hops != nil && n >= *p.Query.Hops:
 		return "the limit of " + plural(n, "hop") + " is reached"
 	case p.Hops[n-1].Error != "":
 		return fmt.Sprintf("hop %d, %s: %s", n, p.Hops[n-1].Address, p.Hops[n-1].Error)

@@ -56,7 +56,7 @@ func (m *command) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := m.asking.Recording(m.call.Stdin)
+	file, err := m.asking.Recording(ctx, m.call.Stdin)
 	if err != nil {
 		return err
 	}
@@ -157,8 +157,8 @@ func (m *command) recorded(ctx context.Context, p *report.Path) error {
 		return m.step(ctx, report.PathStep{Kind: report.StepStatistics, Path: p})
 	}
 	query := report.PathStep{Kind: report.StepQuery}
-	if p.Query.Hops < trace.DefaultMaxHops {
-		query.Limit = p.Query.Hops
+	if hops := p.Query.Hops; hops != nil && *hops < trace.DefaultMaxHops {
+		query.Limit = *hops
 	}
 	steps := []report.PathStep{{Kind: report.StepBegin}, query, {Kind: report.StepReply}}
 	n := len(p.Hops) + 1
