@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +60,7 @@ type raw struct {
 	mu     sync.Mutex
 	links  *netlink.Handle  // of the same network namespace
 	joins  []net.PacketConn // sockets that hold further memberships
+	own    netip.Addr       // the source named last that was found to be this host's
 	closed bool
 
 	// Of Receive.
@@ -242,7 +242,11 @@ func (r *raw) Send(d Datagram) (time.Time, error) {
 		if h.TTL == 0 {
 			h.TTL = DefaultMulticastTTL
 		}
-	case !source.IsValid() && d.Via.IfIndex != 0:
+	case source.IsValid():
+		if err := r.checkOwn(source); err != nil {
+			return time.Time{}, err
+		}
+	case d.Via.IfIndex != 0:
 		var err error
 		if source, _, err = r.Source(d.To, d.Via); err != nil {
 			return time.Time{}, err
@@ -445,6 +449,24 @@ func (r *raw) linkAddr(ifIndex int, dst netip.Addr) (netip.Addr, error) {
 	return source.Unmap(), nil
 }
 
+// checkOwn refuses a source that is not this host's: the kernel would send it,
+// and the answer would go to somebody else.
+func (r *raw) checkOwn(source netip.Addr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return net.ErrClosed
+	}
+	if source == r.own {
+		return nil
+	}
+	if _, err := r.owner(source); err != nil {
+		return err
+	}
+	r.own = source
+	return nil
+}
+
 // owner returns the interface that has an address.
 func (r *raw) owner(addr netip.Addr) (int, error) {
 	all, err := r.links.AddrList(nil, netlink.FAMILY_V4)
@@ -454,9 +476,9 @@ func (r *raw) owner(addr netip.Addr) (int, error) {
 		}
 	}
 	if err == nil {
-		err = errNotOurs
+		err = errors.New("no interface of this host has this address")
 	}
-	return 0, &OpError{Op: "use", Object: "source " + addr.String(), Err: err}
+	return 0, &OpError{Op: "use", Object: "source " + addr.String(), Err: err, Fix: "ip address shows those there are"}
 }
 
 func (r *raw) linkName(ifIndex int) string {
@@ -479,79 +501,4 @@ func (r *raw) Close() error {
 	}
 	r.links.Close()
 	return r.conn.Close()
-}
-
-var errNotOurs = errors.New("no interface of this host has this address")
-
-// NewVia returns the way for questions through an interface, given by its name
-// or by one of its addresses, and from a source address. An empty string leaves
-// the choice to the route. An unknown interface or address is an [OpError] that
-// names those there are.
-func NewVia(iface, source string) (Via, error) {
-	var via Via
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return Via{}, &OpError{Op: "list", Object: "interfaces", Err: err}
-	}
-	if iface != "" {
-		if addr, err := netip.ParseAddr(iface); err == nil {
-			if via.IfIndex = interfaceOf(interfaces, addr); via.IfIndex != 0 {
-				via.Source = addr
-			}
-		}
-		for _, i := range interfaces {
-			if i.Name == iface {
-				via.IfIndex = i.Index
-			}
-		}
-		if via.IfIndex == 0 {
-			return Via{}, &OpError{Op: "use", Object: "interface " + iface, Err: errNoInterface, Fix: listOf(interfaces)}
-		}
-	}
-	if source != "" {
-		addr, err := netip.ParseAddr(source)
-		if err != nil || !addr.Is4() {
-			return Via{}, &OpError{Op: "use", Object: "source " + source, Err: errNotIPv4}
-		}
-		if interfaceOf(interfaces, addr) == 0 {
-			return Via{}, &OpError{Op: "use", Object: "source " + source, Err: errNotOurs, Fix: listOf(interfaces)}
-		}
-		via.Source = addr
-	}
-	return via, nil
-}
-
-var errNoInterface = errors.New("no such interface")
-
-// interfaceOf returns the index of the interface that has an address, 0 if none.
-func interfaceOf(interfaces []net.Interface, addr netip.Addr) int {
-	for _, i := range interfaces {
-		addrs, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == addr {
-				return i.Index
-			}
-		}
-	}
-	return 0
-}
-
-// listOf names interfaces.
-func listOf(interfaces []net.Interface) string {
-	var all []string
-	for _, i := range interfaces {
-		words := []string{i.Name}
-		if addrs, err := i.Addrs(); err == nil {
-			for _, a := range addrs {
-				if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
-					words = append(words, p.Addr().String())
-				}
-			}
-		}
-		all = append(all, strings.Join(words, " "))
-	}
-	return "there are: " + strings.Join(all, ", ")
 }

@@ -246,7 +246,11 @@ func TestRawErrors(t *testing.T) {
 		},
 		{
 			"foreign source, multicast", neighbors(c, ask.NeighborsQuestion{Router: ip("224.0.0.1"), Via: ask.Via{Source: ip("10.77.0.1")}}),
-			"use source 10.77.0.1: no interface of this host has this address", nil,
+			"use source 10.77.0.1: no interface of this host has this address (ip address shows those there are)", nil,
+		},
+		{
+			"foreign source, unicast", neighbors(c, ask.NeighborsQuestion{Router: ip("10.0.1.7"), Via: ask.Via{Source: ip("10.77.0.1")}}),
+			"use source 10.77.0.1: no interface of this host has this address (ip address shows those there are)", nil,
 		},
 		{
 			"two links to choose from", neighbors(gate, ask.NeighborsQuestion{Router: ip("224.0.0.1")}),
@@ -411,39 +415,6 @@ func TestRawLarge(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-func TestNewVia(t *testing.T) {
-	l := lab.Start(t, network)
-	gate := l.Host("gate")
-	eth0 := index(t, gate)
-	const there = "there are: lo 127.0.0.1, eth0 10.0.1.254, eth1 10.0.2.254"
-	tests := []struct {
-		iface, source string
-		want          ask.Via
-		err           string
-	}{
-		{"", "", ask.Via{}, ""},
-		{"eth0", "", ask.Via{IfIndex: eth0}, ""},
-		{"10.0.1.254", "", ask.Via{IfIndex: eth0, Source: ip("10.0.1.254")}, ""},
-		{"", "10.0.1.254", ask.Via{Source: ip("10.0.1.254")}, ""},
-		{"eth0", "10.0.2.254", ask.Via{IfIndex: eth0, Source: ip("10.0.2.254")}, ""},
-		{"eth9", "", ask.Via{}, "use interface eth9: no such interface (" + there + ")"},
-		{"10.0.1.253", "", ask.Via{}, "use interface 10.0.1.253: no such interface (" + there + ")"},
-		{"", "10.0.1.253", ask.Via{}, "use source 10.0.1.253: no interface of this host has this address (" + there + ")"},
-		{"", "eth0", ask.Via{}, "use source eth0: not an IPv4 address"},
-	}
-	for _, test := range tests {
-		var via ask.Via
-		var err error
-		doErr := gate.Do(func() error { via, err = ask.NewVia(test.iface, test.source); return nil })
-		if doErr != nil {
-			t.Fatal(doErr)
-		}
-		if via != test.want || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
-			t.Errorf("%q, %q: got %+v, %v, want %+v, %s", test.iface, test.source, via, err, test.want, test.err)
-		}
-	}
 }
 
 // A neighbour that answers with a flood, through the kernel: garbage, damage,

@@ -130,8 +130,8 @@ func (m *command) viaOf(links []link) (ask.Via, error) {
 		return via, err
 	}
 	for _, l := range links {
-		if l.net.Addr() == via.Source && (via.IfIndex == 0 || via.IfIndex == l.ifIndex) {
-			via.IfIndex = l.ifIndex
+		if l.net.Addr() == via.Source {
+			via.IfIndex = cmp.Or(via.IfIndex, l.ifIndex)
 			return via, nil
 		}
 	}
@@ -151,7 +151,10 @@ func (m *command) local(q *trace.Question, links []link) (link, error) {
 	}
 	if q.Via.Source.IsValid() || q.Via.IfIndex != 0 {
 		l, ok := find(func(l link) bool {
-			return l.ifIndex == q.Via.IfIndex && (!q.Via.Source.IsValid() || l.net.Addr() == q.Via.Source)
+			if q.Via.Source.IsValid() {
+				return l.net.Addr() == q.Via.Source
+			}
+			return l.ifIndex == q.Via.IfIndex
 		})
 		if !ok {
 			return l, couldNot("interface "+m.chosen(), "no IPv4 address", "name another with --interface")
