@@ -141,16 +141,20 @@ func (a *Asking) RecordingName() string {
 	return a.Read
 }
 
-// Recording opens the file of --read.
-func (a *Asking) Recording(stdin io.Reader) (io.ReadCloser, error) {
+// Recording opens the file of --read, which may be a pipe that nobody writes to
+// yet: the end of ctx ends the wait.
+func (a *Asking) Recording(ctx context.Context, stdin io.Reader) (io.ReadCloser, error) {
 	if a.Read == "-" {
 		return io.NopCloser(stdin), nil
 	}
-	f, err := os.Open(a.Read)
-	if err != nil {
-		return nil, &Error{Code: ExitFailed, What: "--read", Err: pathError(err), Fix: "name a file in pcap or pcapng form"}
+	f, err := openFile(ctx, a.Read, os.O_RDONLY)
+	switch {
+	case err == nil:
+		return f, nil
+	case ctx.Err() != nil:
+		return nil, &Error{Code: ExitIncomplete, What: a.RecordingName(), Err: errors.New(Interrupted(ctx))}
 	}
-	return f, nil
+	return nil, &Error{Code: ExitFailed, What: "--read", Err: pathError(err), Fix: "name a file in pcap or pcapng form"}
 }
 
 // CouldNotAsk words an error of package ask that is not the lack of an answer:

@@ -240,7 +240,12 @@ func (c *Call) run(ctx context.Context, args []string, out *output) error {
 				return err
 			}
 			if o.file != "" && o.file != "-" {
-				if err := out.open(o.file); err != nil {
+				err := out.open(u.Context, o.file)
+				switch {
+				case err == nil:
+				case u.Context.Err() != nil:
+					return &Error{Code: ExitIncomplete, What: quote(o.file), Err: errors.New(Interrupted(u.Context))}
+				default:
 					return &Error{Code: ExitFailed, Err: err, Fix: "choose a file that can be written with --out"}
 				}
 			}

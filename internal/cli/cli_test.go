@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -213,12 +214,30 @@ func TestOut(t *testing.T) {
 	if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
 		t.Fatal("a device was replaced by a file")
 	}
+	if code, _, stderr := run(t, "--out", "/dev/full", "x"); code != 3 || stderr != "sample: /dev/full: no space left on device\n" {
+		t.Errorf("a full device: %d %q", code, stderr)
+	}
 	if code, _, stderr := run(t, "--out", dir); code != 3 || !strings.HasPrefix(stderr, "sample: "+dir+": is a directory") {
 		t.Errorf("got %d %q", code, stderr)
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 2 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A pipe that nobody reads does not hold a run that is told to end.
+func TestOutputPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	var stdout, stderr bytes.Buffer
+	code := Run(ctx, new(sample).spec(), []string{"--json", "--out", pipe}, nil, &stdout, &stderr)
+	if want := "sample: " + pipe + ": interrupted\n"; code != 1 || stderr.String() != want || !json.Valid(stdout.Bytes()) {
+		t.Errorf("got %d %q %q, want 1 %q", code, &stderr, &stdout, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,9 +96,11 @@ func guessFormat(formats []string, options []option) string {
 type output struct {
 	w    io.Writer
 	err  error
-	temp *os.File // the file of --out until it gets its name
-	name string
-	used bool
+	temp *os.File // the file of --out, or the one that replaces it in the end
+	name string   // of --out
+	// replace is whether temp is still to get its name.
+	replace bool
+	used    bool
 }
 
 // Write implements io.Writer.
@@ -112,7 +115,7 @@ func (o *output) Write(b []byte) (int, error) {
 
 // open lets the output go to a file, which is replaced in one step by close.
 // What is not a regular file (a device, a pipe) is written as it is.
-func (o *output) open(name string) error {
+func (o *output) open(ctx context.Context, name string) error {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		name = real
 	}
@@ -120,11 +123,11 @@ func (o *output) open(name string) error {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("%s: is a directory", quote(name))
 	case err == nil && !info.Mode().IsRegular():
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		f, err := openFile(ctx, name, os.O_WRONLY)
 		if err != nil {
 			return pathError(err)
 		}
-		o.w, o.temp = f, f
+		o.w, o.temp, o.name = f, f, name
 		return nil
 	}
 	temp, err := os.OpenFile(fmt.Sprintf("%s.%08x", name, rand.Uint32()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -135,8 +138,32 @@ func (o *output) open(name string) error {
 		}
 		return pathError(err)
 	}
-	o.w, o.temp, o.name = temp, temp, name
+	o.w, o.temp, o.name, o.replace = temp, temp, name, true
 	return nil
+}
+
+// openFile opens a file, which may be a pipe that has nobody at its other end
+// yet: the end of ctx ends the wait.
+func openFile(ctx context.Context, name string, flag int) (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	opened := make(chan result)
+	go func() {
+		f, err := os.OpenFile(name, flag, 0)
+		select {
+		case opened <- result{f, err}:
+		case <-ctx.Done():
+			f.Close() // does nothing to nil
+		}
+	}()
+	select {
+	case r := <-opened:
+		return r.file, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // pathError words an error of a file as "name: cause".
@@ -159,6 +186,8 @@ func (o *output) close() error {
 	}
 	if o.name != "" {
 		what = quote(o.name)
+	}
+	if o.replace {
 		if o.err != nil || !o.used {
 			os.Remove(o.temp.Name())
 		} else {

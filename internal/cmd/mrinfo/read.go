@@ -16,7 +16,7 @@ import (
 
 // read prints the answers of a recording: those of the targets, or all.
 func (m *command) read(ctx context.Context) error {
-	file, err := m.asking.Recording(m.call.Stdin)
+	file, err := m.asking.Recording(ctx, m.call.Stdin)
 	if err != nil {
 		return err
 	}

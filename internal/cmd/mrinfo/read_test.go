@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,6 +74,20 @@ func TestReadPipe(t *testing.T) {
 	}
 	if len(d.Routers) != 1 || d.Routers[0].Address.String() != "192.168.7.254" {
 		t.Errorf("got %+v", d.Routers)
+	}
+}
+
+// A pipe that nobody writes to does not hold a run that is told to end.
+func TestReadPipeNobody(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code := Run(t.Context(), []string{"--json", "--deadline", "0.05", "--read", pipe}, nil, &stdout, &stderr)
+	want := "mrinfo: " + pipe + ": the time of --deadline is over\n"
+	if code != 1 || stderr.String() != want || !json.Valid(stdout.Bytes()) {
+		t.Errorf("got %d %q %q, want 1 %q", code, &stderr, &stdout, want)
 	}
 }
 
