@@ -186,10 +186,10 @@ func TestUnresolved(t *testing.T) {
 				n++
 			}
 		})
-		if n != 1 {
-			return fmt.Errorf("%d unresolved entries, %w", n, err)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d unresolved entries", n)
 		}
-		return nil
+		return err
 	})
 	if _, ok, err := reader.Route(0, source, group); ok || err != nil {
 		t.Errorf("taken for a resolved one: %v, %v", ok, err)
