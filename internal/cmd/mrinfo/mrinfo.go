@@ -267,7 +267,7 @@ func explain(target string, asked netip.Addr, err error) failure {
 		cause, fix = op.Err.Error(), op.Fix
 	}
 	if fix == "" {
-		fix = "no multicast router there, or a filter or an mrouted on the way holds its answer back"
+		fix = "no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert"
 		if asked.IsMulticast() {
 			fix = "no multicast router on this link; --interface chooses another"
 		}

@@ -190,9 +190,9 @@ func TestText(t *testing.T) {
 			}, addr("192.168.2.7"))
 		}, 0, castorText, "mrinfo: 192.168.2.7: contradicted by 1 other answer: some are forged or damaged; --json shows all\n"},
 		{"silence", "-n -t 2 -r 1 192.168.2.9", func(*world) {}, 1, "",
-			"mrinfo: 192.168.2.9: no answer to 2 tries in 4s; no multicast router there, or a filter or an mrouted on the way holds its answer back\n"},
+			"mrinfo: 192.168.2.9: no answer to 2 tries in 4s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert\n"},
 		{"one of two is silent", "-n -t 1 -r 0 192.168.2.9 192.168.2.7", func(w *world) { w.add(castor()) }, 1, castorText,
-			"mrinfo: 192.168.2.9: no answer to 1 try in 1s; no multicast router there, or a filter or an mrouted on the way holds its answer back\n"},
+			"mrinfo: 192.168.2.9: no answer to 1 try in 1s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert\n"},
 		{"unknown name", "-n nobody", func(*world) {}, 3, "",
 			"mrinfo: nobody: no such router: unknown name; check the name, or give the address\n"},
 		{"unknown name and a router", "-n nobody 192.168.2.7", func(w *world) { w.add(castor()) }, 1, castorText,
@@ -287,9 +287,9 @@ func TestJSON(t *testing.T) {
   "schema": "mbone/mrinfo",
   "version": 1,
   "complete": false,
-  "reason": "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or a filter or an mrouted on the way holds its answer back",
+  "reason": "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert",
   "errors": [
-    "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or a filter or an mrouted on the way holds its answer back"
+    "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert"
   ],
   "time": "2000-01-01T00:00:00Z",
   "routers": [
@@ -357,7 +357,7 @@ func TestJSON(t *testing.T) {
       "target": "192.168.2.9",
       "asked": "192.168.2.9",
       "answered": false,
-      "error": "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or a filter or an mrouted on the way holds its answer back",
+      "error": "192.168.2.9: no answer to 1 try in 1s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert",
       "address": null,
       "name": null,
       "alias": false,
