@@ -621,23 +621,65 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// keepCapabilities takes all privileges but these from the calling thread, which
+// should end afterwards.
+func keepCapabilities(keep ...uint) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	for _, c := range keep {
+		sets[c/32].Effective |= 1 << (c % 32)
+		sets[c/32].Permitted |= 1 << (c % 32)
+	}
+	return unix.Capset(&header, &sets[0])
+}
+
 // Without the privilege one line says what to do.
 func TestNoPrivilege(t *testing.T) {
 	l := lab.Start(t, crossing)
-	var stderr bytes.Buffer
-	var code int
+	for _, c := range []struct {
+		keep []uint
+		args []string
+		want string
+	}{
+		{nil, nil, "setcap cap_net_raw+ep"},
+		{[]uint{unix.CAP_NET_RAW}, []string{"-t", "77"}, "CAP_NET_ADMIN"},
+	} {
+		var stderr bytes.Buffer
+		var code int
+		check(t, l.Host("router").Do(func() error {
+			if err := keepCapabilities(c.keep...); err != nil {
+				return err
+			}
+			code = Run(t.Context(), append([]string{"--respond-only"}, c.args...), nil, &stderr, &stderr)
+			return nil
+		}))
+		if got := stderr.String(); code != 3 || strings.Count(got, "\n") != 1 || !strings.Contains(got, c.want) {
+			t.Errorf("%q: exit %d:\n%s", c.args, code, got)
+		}
+	}
+}
+
+// CAP_NET_RAW is enough for everything that a start needs.
+func TestLeastPrivilege(t *testing.T) {
+	l := lab.Start(t, crossing)
+	var log bytes.Buffer
 	check(t, l.Host("router").Do(func() error {
-		// Only of this thread, which ends afterwards.
-		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var none [2]unix.CapUserData
-		if err := unix.Capset(&header, &none[0]); err != nil {
+		if err := keepCapabilities(unix.CAP_NET_RAW); err != nil {
 			return err
 		}
-		code = Run(t.Context(), []string{"--respond-only"}, nil, &stderr, &stderr)
-		return nil
+		s, err := newServer(&options{level: "debug"}, &log)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		interfaces, err := (&tables{s, time.Now()}).Interfaces()
+		if err == nil && len(interfaces) != 3 {
+			err = fmt.Errorf("%d interfaces, want 3", len(interfaces))
+		}
+		return err
 	}))
-	if got := stderr.String(); code != 3 || strings.Count(got, "\n") != 1 || !strings.Contains(got, "setcap cap_net_raw+ep") {
-		t.Errorf("exit %d:\n%s", code, got)
+	if got := log.String(); strings.Contains(got, "level=WARN") || !strings.Contains(got, "forwarding=true") {
+		t.Errorf("log:\n%s", got)
 	}
 }
 
