@@ -243,7 +243,7 @@ func (c *Call) run(ctx context.Context, args []string, out *output) error {
 				err := out.open(u.Context, o.file)
 				switch {
 				case err == nil:
-				case u.Context.Err() != nil:
+				case u.Err() != nil:
 					return &Error{Code: ExitIncomplete, What: quote(o.file), Err: errors.New(Interrupted(u.Context))}
 				default:
 					return &Error{Code: ExitFailed, Err: err, Fix: "choose a file that can be written with --out"}
