@@ -190,6 +190,9 @@ func (r *resolver) Name(ctx context.Context, addr netip.Addr) string {
 	// One question serves all who want the answer, and is not cut short by the
 	// end of one of them.
 	flight := r.flights.DoChan(addr.String(), func() (any, error) {
+		if name, ok := r.cache.get(addr, time.Now()); ok {
+			return name, nil // of a flight that ended since
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 		defer cancel()
 		name, lifetime := r.pointer(ctx, question)
