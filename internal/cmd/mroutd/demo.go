@@ -80,10 +80,14 @@ func demo(ctx context.Context, call *cli.Call) error {
 	defer l.Close()
 	d := &demonstration{out: call.Stdout, lab: l}
 	defer d.close()
-	if err := d.start(ctx); err != nil {
-		return err
+	err = d.start(ctx)
+	if err == nil {
+		err = d.show(ctx)
 	}
-	return d.show(ctx)
+	if err != nil && ctx.Err() != nil {
+		return &cli.Error{Code: cli.ExitIncomplete, What: cli.Interrupted(ctx)}
+	}
+	return err
 }
 
 func (d *demonstration) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
