@@ -135,11 +135,16 @@ func isOwn(networks []Network, addr netip.Addr) bool {
 	return false
 }
 
-// mayAsk is whether addr may be sent an answer: it is this host, on one of its
+// mayAsk is whether addr may be sent an answer: it is this host, one on its
 // links, or private (RFC 1918, RFC 3927).
 func mayAsk(networks []Network, addr netip.Addr) bool {
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
 		return false
+	}
+	for _, n := range networks {
+		if n.isBroadcast(addr) {
+			return false
+		}
 	}
 	if addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() {
 		return true

@@ -374,6 +374,7 @@ func TestTrace(t *testing.T) {
 		{name: "response to nobody", query: func(m *mtrace.Message) { m.Response = ip("0.0.0.0") }, outcome: Forbidden},
 		{name: "response to a group of no use", query: func(m *mtrace.Message) { m.Response = ip("224.2.0.1") }, outcome: Forbidden},
 		{name: "response to broadcast", query: func(m *mtrace.Message) { m.Response = ip("255.255.255.255") }, outcome: Forbidden},
+		{name: "response to all of a link", query: func(m *mtrace.Message) { m.Response = ip("10.3.0.255") }, outcome: Forbidden},
 		{
 			name:    "request whose response goes to the outside",
 			query:   func(m *mtrace.Message) { m.Response, m.Blocks = ip("198.51.100.1"), []mtrace.Block{theirs} },
@@ -633,6 +634,7 @@ func TestNeighborsPolicy(t *testing.T) {
 		{"outside", "198.51.100.1", "10.2.0.1", Forbidden, "", false},
 		{"not quite private", "172.32.0.1", "10.2.0.1", Forbidden, "", false},
 		{"no sender", "0.0.0.0", "10.2.0.1", Forbidden, "", false},
+		{"all of a link", "10.3.0.255", "10.2.0.1", Forbidden, "", false},
 		{"in transit", "10.3.0.7", "10.9.0.1", NotOurs, "", false},
 		{"some group", "10.3.0.7", "239.1.2.3", NotOurs, "", false},
 		{"all routers", "10.3.0.7", "224.0.0.2", Answered, "10.3.0.1", true},

@@ -20,6 +20,11 @@ func (n *Network) has(addr netip.Addr) bool {
 	return n.Address == addr || n.Prefix.Bits() > 0 && n.Prefix.Contains(addr)
 }
 
+// isBroadcast is whether addr is everybody on the network.
+func (n *Network) isBroadcast(addr netip.Addr) bool {
+	return n.Prefix.Bits() < 31 && n.Prefix.Contains(addr) && !n.Prefix.Contains(addr.Next())
+}
+
 // Interface is an interface of multicast routing.
 type Interface struct {
 	ID     int        // the same as in Network and Packet; not 0
