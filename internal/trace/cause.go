@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"mbone/proto/mtrace"
 	"mbone/report"
@@ -89,11 +90,13 @@ func (h *hop) addr() netip.Addr {
 // codeCauses explains forwarding codes that keep traffic or traces from going on.
 func codeCauses(hops []hop, source netip.Addr) []report.Cause {
 	var causes []report.Cause
-	seen := make(map[netip.Addr]int)
-	looped := false
 	for i := range hops {
 		h := &hops[i]
 		text, fix := "", ""
+		before := again(hops[:i+1])
+		if before > 0 && hops[before-1].Code == h.Code {
+			continue // it was said
+		}
 		switch h.Code {
 		case mtrace.CodeNoRoute:
 			text = fmt.Sprintf("has no route to %s", source)
@@ -111,12 +114,31 @@ func codeCauses(hops []hop, source netip.Addr) []report.Cause {
 			causes = append(causes, report.Cause{Hop: i + 1, Code: codeWord(h.Code), Fix: fix,
 				Text: fmt.Sprintf("hop %d, %s, %s", i+1, h.addr(), text)})
 		}
-		if at := seen[h.Outgoing]; at > 0 && !looped && unicast(h.Outgoing) {
-			looped = true
-			causes = append(causes, report.Cause{Hop: i + 1, Code: "routing_loop",
-				Text: fmt.Sprintf("hop %d, %s, is hop %d again: a routing loop", i+1, h.addr(), at)})
-		}
-		seen[h.Outgoing] = i + 1
+	}
+	if at, before := loop(hops); at > 0 {
+		causes = append(causes, report.Cause{Hop: at, Code: loopCode,
+			Text: fmt.Sprintf("hop %d, %s, is hop %d again: a routing loop", at, hops[at-1].addr(), before)})
 	}
 	return causes
+}
+
+// loopCode is the code of a cause: the path comes by a router twice.
+const loopCode = "routing_loop"
+
+// loop returns the first hop that was a hop before, and which; 0: there is none.
+func loop(hops []hop) (at, before int) {
+	for n := range hops {
+		if before := again(hops[:n+1]); before > 0 {
+			return n + 1, before
+		}
+	}
+	return 0, 0
+}
+
+// again returns which earlier hop the last one is, as its outgoing address
+// tells; 0: none.
+func again(hops []hop) int {
+	n := len(hops) - 1
+	out := hops[n].Outgoing
+	return 1 + slices.IndexFunc(hops[:n], func(h hop) bool { return h.Outgoing == out && unicast(out) })
 }

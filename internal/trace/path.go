@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,6 +245,7 @@ func ttlRequired(hops []hop) int {
 // reason says why a path is not complete; empty if it is.
 func reason(p *report.Path) string {
 	n := len(p.Hops)
+	loop := slices.IndexFunc(p.Causes, func(c report.Cause) bool { return c.Code == loopCode })
 	switch {
 	case n == 0:
 		return "nobody answered"
@@ -251,6 +253,8 @@ func reason(p *report.Path) string {
 		return fmt.Sprintf("hop %d, %s, did not answer", n+1, p.Next.Address)
 	case p.Reached:
 		return ""
+	case loop >= 0:
+		return p.Causes[loop].Text
 	case p.Next != nil && p.Next.Verdict == report.IsNext && p.Query.Hops != nil && n >= *p.Query.Hops:
 		return "the limit of " + plural(n, "hop") + " is reached"
 	case p.Hops[n-1].Error != "":

@@ -344,10 +344,11 @@ func hopsOf(b base, a *ask.TraceAnswer) []hop {
 	return hops
 }
 
-// ended reports whether there is nothing behind the last hop that could be asked for.
+// ended reports whether there is nothing new behind the last hop that could be
+// asked for.
 func (t *Tracer) ended() bool {
 	last := t.hops[len(t.hops)-1]
-	return t.atSource() || last.Code.Fatal() || !unicast(last.Previous) && last.Previous != allRouters
+	return t.atSource() || again(t.hops) > 0 || last.Code.Fatal() || !unicast(last.Previous) && last.Previous != allRouters
 }
 
 // atSource reports whether the path has come to the source.
@@ -365,7 +366,7 @@ func (t *Tracer) beyond(ctx context.Context) error {
 			t.step(report.PathStep{Kind: report.StepSource, Hop: n})
 			return nil
 		}
-		if !unicast(last.Previous) {
+		if !unicast(last.Previous) || again(t.hops) > 0 {
 			return nil
 		}
 		t.step(report.PathStep{Kind: report.StepAsking, Hop: n})

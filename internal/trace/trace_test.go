@@ -324,6 +324,17 @@ func TestTrace(t *testing.T) {
 			causes: "2 no_mtrace, 1 not_passed_on", within: 6 * time.Second,
 		},
 		{
+			name: "a routing loop", hops: 8, change: func(c *chain, _ *Question) {
+				for i := 3; i < 8; i++ {
+					c.routers[i].Block = c.routers[i-2].Block
+				}
+				c.routers[7].passes = false // nobody sends a request on for ever
+			},
+			steps:  "query 0 * hop by hop\n1: 1=10.1.0.2\n2: 2=10.21.0.2\n3: 3=10.22.0.2\n4: 4=10.21.0.2\nend\n",
+			reason: "hop 4, 10.21.0.2, is hop 2 again: a routing loop",
+			causes: "4 routing_loop", within: 2 * time.Second,
+		},
+		{
 			name: "FRR counts hops exactly", hops: 1, change: func(c *chain, _ *Question) {
 				frr(c.routers[0])
 				c.routers[0].Previous = source

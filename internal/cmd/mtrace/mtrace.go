@@ -353,6 +353,9 @@ func remarksOf(p *report.Path) []string {
 	}
 	lines = append(lines, p.Reason)
 	for _, c := range p.Causes {
+		if c.Text == p.Reason {
+			continue
+		}
 		line := "perhaps " + c.Text
 		if c.Fix != "" {
 			line += "; " + c.Fix
