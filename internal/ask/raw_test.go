@@ -107,11 +107,7 @@ func respond(t *testing.T, host *lab.Host, h asktest.Handler, groups ...string) 
 // open returns a client over the raw socket of a host.
 func open(t *testing.T, host *lab.Host) *ask.Client {
 	t.Helper()
-	var transport ask.Transport
-	if err := host.Do(func() (err error) { transport, err = ask.Open(ask.RawOptions{}); return err }); err != nil {
-		t.Fatal(err)
-	}
-	c := ask.New(transport, ask.Options{})
+	c := ask.New(lab.Within(t, host, func() (ask.Transport, error) { return ask.Open(ask.RawOptions{}) }), ask.Options{})
 	t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -136,6 +136,20 @@ func PeerBinary(t TB, variable string) string {
 	return path
 }
 
+// Within returns what fn returns inside a host, or ends the test with its error.
+func Within[T any](t TB, h *Host, fn func() (T, error)) T {
+	t.Helper()
+	var v T
+	err := h.Do(func() (err error) {
+		v, err = fn()
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return v
+}
+
 // Until calls fn until it returns nil, and fails the test with its last error
 // if that takes longer than limit. Limits should be generous: they cost nothing
 // when all is well.

@@ -44,20 +44,9 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// within runs fn in a host and returns what it made.
-func within[T any](t *testing.T, h *lab.Host, fn func() (T, error)) T {
-	t.Helper()
-	var v T
-	check(t, h.Do(func() (err error) {
-		v, err = fn()
-		return err
-	}))
-	return v
-}
-
 func listen(t *testing.T, h *lab.Host, protocol int, types ...byte) *plane.Socket {
 	t.Helper()
-	s := within(t, h, func() (*plane.Socket, error) { return plane.Listen(protocol, types...) })
+	s := lab.Within(t, h, func() (*plane.Socket, error) { return plane.Listen(protocol, types...) })
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -223,7 +212,7 @@ func TestMembersMany(t *testing.T) {
 func TestLinks(t *testing.T) {
 	l := lab.Start(t, network)
 	router := l.Host("router")
-	links := within(t, router, plane.OpenLinks)
+	links := lab.Within(t, router, plane.OpenLinks)
 	defer links.Close()
 	eth0, eth1 := router.Wire("eth0"), router.Wire("eth1")
 	check(t, eth1.AddAddress(netip.MustParsePrefix("10.0.3.1/28")))
@@ -275,7 +264,7 @@ host lost
   interface eth0 on right 10.0.2.50/24
 `)
 	far := l.Host("far")
-	links := within(t, far, plane.OpenLinks)
+	links := lab.Within(t, far, plane.OpenLinks)
 	defer links.Close()
 	eth0 := far.Wire("eth0").Index
 	two := &netlink.Route{
@@ -304,7 +293,7 @@ host lost
 			t.Errorf("%s: %v, -want +got:\n%s", c.to, ok, diff)
 		}
 	}
-	lost := within(t, l.Host("lost"), plane.OpenLinks)
+	lost := lab.Within(t, l.Host("lost"), plane.OpenLinks)
 	defer lost.Close()
 	if _, ok, err := lost.Route(ip("192.0.2.1")); ok || err != nil {
 		t.Errorf("no route: %v, %v", ok, err)
@@ -314,7 +303,7 @@ host lost
 func TestWatch(t *testing.T) {
 	l := lab.Start(t, network)
 	near := l.Host("near")
-	w := within(t, near, plane.Watch)
+	w := lab.Within(t, near, plane.Watch)
 	changes := make(chan error)
 	go func() {
 		for {

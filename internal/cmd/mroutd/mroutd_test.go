@@ -101,17 +101,6 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// within runs fn in a host and returns what it made.
-func within[T any](t *testing.T, h *lab.Host, fn func() (T, error)) T {
-	t.Helper()
-	var v T
-	check(t, h.Do(func() (err error) {
-		v, err = fn()
-		return err
-	}))
-	return v
-}
-
 // start runs the program in a host and waits until it answers.
 func start(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 	t.Helper()
@@ -134,7 +123,7 @@ func start(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 
 func newClient(t *testing.T, h *lab.Host) *ask.Client {
 	t.Helper()
-	transport := within(t, h, func() (ask.Transport, error) { return ask.Open(ask.RawOptions{}) })
+	transport := lab.Within(t, h, func() (ask.Transport, error) { return ask.Open(ask.RawOptions{}) })
 	c := ask.New(transport, ask.Options{})
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -174,7 +163,7 @@ func forward(t *testing.T, l *lab.Lab, n, lost int) {
 // counters is the kernel's own account of a host.
 func counters(t *testing.T, h *lab.Host) *mroute.Counters {
 	t.Helper()
-	table := within(t, h, func() (*mroute.Counters, error) { return mroute.OpenCounters(0) })
+	table := lab.Within(t, h, func() (*mroute.Counters, error) { return mroute.OpenCounters(0) })
 	t.Cleanup(func() { table.Close() })
 	return table
 }
@@ -435,7 +424,7 @@ func TestNeighbors(t *testing.T) {
 		t.Errorf("another address: %+v, %v", a, err)
 	}
 
-	raw := within(t, neighbor, func() (*plane.Socket, error) { return plane.Listen(pim.Protocol) })
+	raw := lab.Within(t, neighbor, func() (*plane.Socket, error) { return plane.Listen(pim.Protocol) })
 	defer raw.Close()
 	hello := func(holdtime byte) {
 		t.Helper()
@@ -451,7 +440,7 @@ func TestNeighbors(t *testing.T) {
 	want[1].Flags, want[1].Neighbors = dvmrp.FlagLeaf, none
 	expect("after its holdtime")
 
-	igmpSocket := within(t, neighbor, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP) })
+	igmpSocket := lab.Within(t, neighbor, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP) })
 	defer igmpSocket.Close()
 	query := igmp.Query{Version: 3, Group: igmp.Unspecified, MaxResponse: time.Second, Robustness: 2, Interval: 60 * time.Second}
 	b, err := query.AppendBinary(nil)
@@ -461,7 +450,7 @@ func TestNeighbors(t *testing.T) {
 	expect("after a query")
 
 	// The router's own querier, whose queries it hears because they loop.
-	own := within(t, router, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP) })
+	own := lab.Within(t, router, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP) })
 	defer own.Close()
 	check(t, own.Send(plane.Datagram{To: igmp.AllSystems, IfIndex: router.Wire("eth1").Index, TTL: 1, Loop: true, Message: b}))
 	want[1].Flags = dvmrp.FlagQuerier
@@ -510,7 +499,7 @@ func TestTables(t *testing.T) {
 	})
 	c := newClient(t, asker)
 	expect(t, c, "10.1.0.1", "without vifs", nil)
-	table := within(t, router, func() (*mroute.Table, error) { return mroute.Open(77) })
+	table := lab.Within(t, router, func() (*mroute.Table, error) { return mroute.Open(77) })
 	defer table.Close()
 	check(t, table.AddVif(4, router.Wire("eth0").Index))
 	expect(t, c, "10.1.0.1", "with a vif", []dvmrp.Interface{
@@ -572,7 +561,7 @@ func TestFlood(t *testing.T) {
 	l := lab.Start(t, crossing)
 	start(t, l.Host("router"))
 	asker := l.Host("asker")
-	raw := within(t, asker, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP, 0) })
+	raw := lab.Within(t, asker, func() (*plane.Socket, error) { return plane.Listen(protocolIGMP, 0) })
 	defer raw.Close()
 	b, err := (&dvmrp.Ask{Code: dvmrp.CodeAskNeighbors2, Version: dvmrp.Mrouted}).AppendBinary(nil)
 	check(t, err)

@@ -42,27 +42,16 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// within runs fn in a host and returns what it made.
-func within[T any](t *testing.T, h *lab.Host, fn func() (T, error)) T {
-	t.Helper()
-	var v T
-	check(t, h.Do(func() (err error) {
-		v, err = fn()
-		return err
-	}))
-	return v
-}
-
 func openTable(t *testing.T, h *lab.Host, id uint32) *mroute.Table {
 	t.Helper()
-	table := within(t, h, func() (*mroute.Table, error) { return mroute.Open(id) })
+	table := lab.Within(t, h, func() (*mroute.Table, error) { return mroute.Open(id) })
 	t.Cleanup(func() { table.Close() })
 	return table
 }
 
 func openReader(t *testing.T, h *lab.Host) *mroute.Reader {
 	t.Helper()
-	r := within(t, h, mroute.OpenReader)
+	r := lab.Within(t, h, mroute.OpenReader)
 	t.Cleanup(r.Close)
 	return r
 }
