@@ -201,7 +201,7 @@ type Link struct {
 
 // Traffic is what went over a link in a time.
 type Traffic struct {
-	Seconds int `json:"seconds"` // by the sender's clock
+	Seconds int `json:"seconds"` // by the sender's clock, rounded, at least 1
 	// All is all multicast, Group that of the source and group.
 	All   Count `json:"all"`
 	Group Count `json:"group"`

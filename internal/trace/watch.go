@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net"
 	"time"
 
@@ -283,7 +284,7 @@ func traffic(old, now []hop, i int) (t report.Traffic, reset bool) {
 	if d := since(a, b); okA && okB && d > 0 {
 		seconds = d.Seconds()
 	}
-	t.Seconds = max(1, int(seconds))
+	t.Seconds = max(1, int(math.Round(seconds)))
 	d := differences{seconds: max(seconds, 1)}
 	out := d.between(old[i].PacketsOut, now[i].PacketsOut)
 	group := d.between(old[i].group(), now[i].group())

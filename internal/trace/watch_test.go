@@ -124,6 +124,20 @@ func TestCountersBeginAnew(t *testing.T) {
 	}
 }
 
+// TestTrafficSeconds: a loop keeps to its times, so that an answer that was late
+// makes the next interval shorter. 1.9 s are not one second, nor twice the rate.
+func TestTrafficSeconds(t *testing.T) {
+	for elapsed, want := range map[time.Duration]int{
+		100 * time.Millisecond: 1, 1400 * time.Millisecond: 1, 1900 * time.Millisecond: 2, 2100 * time.Millisecond: 2, 9990 * time.Millisecond: 10,
+	} {
+		old := []hop{{answer: &ask.TraceAnswer{Received: recordedAt}}}
+		now := []hop{{answer: &ask.TraceAnswer{Received: recordedAt.Add(elapsed)}}}
+		if got, _ := traffic(old, now, 0); got.Seconds != want {
+			t.Errorf("%v: %d s, want %d", elapsed, got.Seconds, want)
+		}
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	for _, test := range []struct {
 		old, now uint32
