@@ -209,9 +209,9 @@ func Exec(ctx context.Context, pid int, host string, args []string, signals <-ch
 		case err != nil:
 			return 0, fmt.Errorf("lab: %w", err)
 		case len(pids) == 0:
-			return 0, errors.New("lab: no lab is running, or none of this user's")
+			return 0, errors.New("lab: no lab is running, or none of this user's: mroutd lab up FILE starts one")
 		case len(pids) > 1:
-			return 0, fmt.Errorf("lab: several labs are running: choose one of %v", pids)
+			return 0, fmt.Errorf("lab: several labs are running: choose one of %v with --pid", pids)
 		}
 		pid = pids[0]
 	}

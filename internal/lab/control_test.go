@@ -102,7 +102,7 @@ func TestExecCancelled(t *testing.T) {
 func TestExecErrors(t *testing.T) {
 	files := [3]*os.File{os.Stdin, os.Stdout, os.Stderr}
 	Require(t, Netns)
-	if _, err := Exec(t.Context(), 0, "h", []string{"true"}, nil, files); fmt.Sprint(err) != "lab: no lab is running, or none of this user's" {
+	if _, err := Exec(t.Context(), 0, "h", []string{"true"}, nil, files); fmt.Sprint(err) != "lab: no lab is running, or none of this user's: mroutd lab up FILE starts one" {
 		t.Errorf("without a lab: %v", err)
 	}
 	if _, err := Exec(t.Context(), 1, "h", []string{"true"}, nil, files); !errors.Is(err, os.ErrNotExist) {

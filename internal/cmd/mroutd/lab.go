@@ -41,20 +41,23 @@ func Command(name string) func(ctx context.Context, args []string, stdin io.Read
 	return Run
 }
 
+// fileNote says what FILE is.
+const fileNote = "FILE describes a network (docs/topology.md), or is a sample: demo, row, lab-14-1."
+
 // labSpec describes mroutd lab.
 func labSpec() *cli.Spec {
 	var pid int
 	return &cli.Spec{
 		Name:    "lab",
 		Summary: "bring up networks of hosts on this machine",
-		Notes:   []string{"FILE describes a network (docs/topology.md), or is the name of a sample: demo, row, lab-14-1."},
+		Notes:   []string{fileNote},
 		Commands: []*cli.Spec{
 			{
 				Name: "demo", Summary: "show the tools on three routers in a row",
 				Action: func(ctx context.Context, call *cli.Call) error { return demo(ctx, call) },
 			},
 			{
-				Name: "up", Summary: "bring a network up, and run a command or shell in a host of it",
+				Name: "up", Summary: "bring a network up, and run a command or shell in a host of it", Notes: []string{fileNote},
 				Args: "FILE [HOST [COMMAND [ARGUMENT...]]]", MinArgs: 1, MaxArgs: -1, OptionsFirst: true,
 				Action: func(ctx context.Context, call *cli.Call) error { return up(ctx, call) },
 			},
@@ -65,7 +68,7 @@ func labSpec() *cli.Spec {
 				Action: func(ctx context.Context, call *cli.Call) error { return execute(ctx, call, pid) },
 			},
 			{
-				Name: "check", Summary: "tell what is wrong with a file, or print it in its plain form",
+				Name: "check", Summary: "tell what is wrong with a file, or print it in its plain form", Notes: []string{fileNote},
 				Args: "FILE", MinArgs: 1, MaxArgs: 1,
 				Action: func(ctx context.Context, call *cli.Call) error { return checkFile(call) },
 			},
@@ -97,6 +100,9 @@ func exit(code int) error {
 // load reads a topology. Each problem of it is a line of its own.
 func load(call *cli.Call, name string) (*lab.Topology, error) {
 	t, err := lab.Load(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &cli.Error{Code: cli.ExitFailed, What: name, Err: errors.New("no such file"), Fix: "the samples are demo, row and lab-14-1"}
+	}
 	if list, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range list.Unwrap() {
 			call.Warn("%v", err)

@@ -202,7 +202,7 @@ func TestLabCheck(t *testing.T) {
 		{[]string{"lab"}, 2, "which command?"},
 		{[]string{"lab", "down"}, 2, "unknown command"},
 		{[]string{"lab", "check"}, 2, "missing argument"},
-		{[]string{"lab", "check", "/no/such/file"}, 3, "no such file"},
+		{[]string{"lab", "check", "/no/such/file"}, 3, "/no/such/file: no such file; the samples are demo, row and lab-14-1"},
 		{[]string{"lab", "up", "row", "nobody"}, 2, "sender, r1, r2, r3, receiver"},
 		{[]string{"lab", "up", "row", "r1", "no-such-program"}, 3, "no-such-program"},
 		{[]string{"lab", "exec", "r1"}, 2, "missing argument"},

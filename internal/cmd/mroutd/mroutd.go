@@ -70,7 +70,10 @@ func Spec() *cli.Spec {
 			cli.Text(&o.pidFile, "p,pidfile", "FILE", "write the process id to FILE when ready"),
 			cli.Func("t,table-id", "ID", "multicast routing table (default 0: the default one)", o.setTable),
 		},
-		Notes:    []string{"Only --respond-only and the laboratory exist so far. Exit: 0 told to end, 2 bad usage, 3 could not start or go on."},
+		Notes: []string{
+			"Only --respond-only and lab exist so far.",
+			"Exit: 0 told to end, 2 bad usage, 3 could not start or go on.",
+		},
 		Commands: []*cli.Spec{labSpec()},
 		Action: func(ctx context.Context, call *cli.Call) error {
 			if !o.respondOnly {
