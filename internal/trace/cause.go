@@ -23,6 +23,13 @@ func (t *Tracer) nobody() report.Cause {
 		c.Text = fmt.Sprintf("the query to %s does not come to a router next to %s", t.q.Group, t.q.Receiver)
 		c.Fix = "name the receiver's router with -g"
 	}
+	const elsewhere = "leave out %s: answers to %s may not come here; or %s"
+	switch {
+	case t.q.Response.IsValid() && t.q.Response != t.q.Local:
+		c.Fix = fmt.Sprintf(elsewhere, "-r", t.q.Response, c.Fix)
+	case t.q.Multicast && !t.q.Unicast:
+		c.Fix = fmt.Sprintf(elsewhere, "-M", ResponseGroup, c.Fix)
+	}
 	return c
 }
 

@@ -466,3 +466,23 @@ func TestTraceCancelled(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyElsewhere: who has answers sent elsewhere is told so first.
+func TestNobodyElsewhere(t *testing.T) {
+	own := addr("10.1.0.1")
+	for name, test := range map[string]struct {
+		q    Question
+		want string
+	}{
+		"plain":      {Question{Local: own}, ""},
+		"both":       {Question{Local: own, Multicast: true, Unicast: true}, ""},
+		"to itself":  {Question{Local: own, Response: own}, ""},
+		"-M":         {Question{Local: own, Multicast: true}, "leave out -M: answers to 224.0.1.32 may not come here; or "},
+		"-r a group": {Question{Local: own, Response: addr("239.1.1.1")}, "leave out -r: answers to 239.1.1.1 may not come here; or "},
+	} {
+		got := (&Tracer{q: test.q}).nobody().Fix
+		if want := test.want + "name the receiver's router with -g"; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
