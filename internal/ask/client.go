@@ -393,10 +393,28 @@ func (c *Client) show(level slog.Level, text string, p *Packet, args ...any) {
 	c.log.Log(context.Background(), level, text, args...)
 }
 
-// send sends a datagram and returns when it left.
-func (c *Client) send(d Datagram) (time.Time, error) {
+// send sends a datagram and returns when it left. A socket that is full of
+// packets for routers that do not answer to ARP can hold it up for seconds: the
+// end of ctx, or of the client, ends the wait.
+func (c *Client) send(ctx context.Context, d Datagram) (time.Time, error) {
 	c.show(LevelPackets, "sending packet", &Packet{From: d.Via.Source, To: d.To, TTL: d.TTL, IfIndex: d.Via.IfIndex, Message: d.Message})
-	return c.transport.Send(d)
+	type result struct {
+		at  time.Time
+		err error
+	}
+	sent := make(chan result, 1)
+	go func() {
+		at, err := c.transport.Send(d)
+		sent <- result{at, err}
+	}()
+	select {
+	case r := <-sent:
+		return r.at, r.err
+	case <-ctx.Done():
+		return time.Time{}, context.Cause(ctx)
+	case <-c.closed:
+		return time.Time{}, c.failure
+	}
 }
 
 // Stats returns what the client has counted so far.

@@ -133,7 +133,7 @@ func TestTraceFloodIsBounded(t *testing.T) {
 			Hops: 32, Group: address(2), Source: address(3), Receiver: address(4), Response: address(5),
 		}}
 	}}}
-	if err := c.sendTrace(tr); err != nil {
+	if err := c.sendTrace(t.Context(), tr); err != nil {
 		t.Fatal(err)
 	}
 	m := tr.sent[0].query.Message
@@ -211,7 +211,7 @@ func BenchmarkMatch(b *testing.B) {
 				Hops: 32, Group: address(2), Source: address(3), Receiver: address(i), Response: address(5),
 			}}
 		}}}
-		if err := c.sendTrace(traces[i]); err != nil {
+		if err := c.sendTrace(b.Context(), traces[i]); err != nil {
 			b.Fatal(err)
 		}
 	}

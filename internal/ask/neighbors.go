@@ -237,7 +237,7 @@ func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]Neighbor
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return n.next(time.Now())
-	}, func(s step) error { return c.sendNeighbors(n, s.code) })
+	}, func(s step) error { return c.sendNeighbors(ctx, n, s.code) })
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,7 +256,7 @@ func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]Neighbor
 }
 
 // sendNeighbors sends one question.
-func (c *Client) sendNeighbors(n *neighbors, code dvmrp.Code) error {
+func (c *Client) sendNeighbors(ctx context.Context, n *neighbors, code dvmrp.Code) error {
 	message, err := (&dvmrp.Ask{Code: code, Version: dvmrp.Mrouted}).AppendBinary(nil)
 	if err != nil {
 		return err
@@ -265,7 +265,7 @@ func (c *Client) sendNeighbors(n *neighbors, code dvmrp.Code) error {
 	n.sending(code, time.Now())
 	c.stats.Sent++
 	c.mu.Unlock()
-	at, err := c.send(Datagram{To: n.q.Router, Via: n.q.Via, Message: message})
+	at, err := c.send(ctx, Datagram{To: n.q.Router, Via: n.q.Via, Message: message})
 	if err != nil {
 		return err
 	}

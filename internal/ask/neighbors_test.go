@@ -508,6 +508,35 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
+// jammed is a transport that sends nothing before it is closed.
+type jammed struct {
+	*asktest.Network
+	closed chan struct{}
+}
+
+func (j *jammed) Send(ask.Datagram) (time.Time, error) { <-j.closed; return time.Time{}, net.ErrClosed }
+
+func (j *jammed) Close() error { close(j.closed); return j.Network.Close() }
+
+// A question ends in time though its packet cannot leave.
+func TestCancelJammed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ask.New(&jammed{asktest.New(asktest.Options{}), make(chan struct{})}, ask.Options{Deadline: time.Second})
+		defer c.Close()
+		start := time.Now()
+		_, err := c.Neighbors(t.Context(), ask.NeighborsQuestion{Router: ip("192.168.7.7")})
+		if got := time.Since(start); !errors.Is(err, ask.ErrNoAnswer) || got != time.Second {
+			t.Errorf("%v after %v", err, got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*ms)
+		defer cancel()
+		_, err = c.Trace(ctx, question(ask.TraceQuestion{}))
+		if got := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || got != time.Second+10*ms {
+			t.Errorf("%v after %v", err, got)
+		}
+	})
+}
+
 func TestCancel(t *testing.T) {
 	link := ip("224.0.0.1")
 	router := asktest.Router{Interfaces: castor}

@@ -33,6 +33,10 @@ type RawOptions struct {
 
 const (
 	defaultReceiveBuffer = 4 << 20
+	// sendBuffer has room for what thousands of questions send to routers on
+	// the link that are not there: until ARP gives up, after three seconds, the
+	// kernel keeps it, and what is sent to others has to wait.
+	sendBuffer = 4 << 20
 	// controlTOS marks network control traffic, as mrouted does.
 	controlTOS = 0xc0
 	// DefaultUnicastTTL and DefaultMulticastTTL are those of a [Datagram] without one.
@@ -140,15 +144,21 @@ func (r *raw) setUp(c net.PacketConn, o RawOptions) error {
 	return nil
 }
 
-// setOptions asks for the time of each packet and for a large buffer.
-func setOptions(fd, buffer int) error {
+// setOptions asks for the time of each packet and for large buffers.
+func setOptions(fd, receive int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return os.NewSyscallError("set SO_TIMESTAMPNS", err)
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) == nil {
+	// Without the first form's privilege the kernel gives what it likes.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err != nil {
+			return os.NewSyscallError("set SO_SNDBUF", err)
+		}
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receive) == nil {
 		return nil
 	}
-	return os.NewSyscallError("set SO_RCVBUF", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer))
+	return os.NewSyscallError("set SO_RCVBUF", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receive))
 }
 
 // answersOnly returns the socket filter: IGMP messages of the mtrace types, and

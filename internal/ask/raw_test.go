@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -451,6 +452,31 @@ func TestRawHostile(t *testing.T) {
 	if s := c.Stats(); s.Corrupt == 0 || s.Unasked == 0 || s.Malformed == 0 || s.Duplicates == 0 {
 		t.Errorf("%+v: want some of each kind", s)
 	}
+}
+
+// Routers that are not there hold up nobody else's question, though the kernel
+// keeps what is sent to them for three seconds.
+func TestRawAbsent(t *testing.T) {
+	l := lab.Start(t, network)
+	near := asktest.Router{Interfaces: []dvmrp.Interface{iface("10.0.1.7", dvmrp.FlagLeaf, "0.0.0.0")}}
+	respond(t, l.Host("near"), near.Answer)
+	c := open(t, l.Host("asker"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var absent sync.WaitGroup
+	for i := range 400 {
+		absent.Go(func() { c.Neighbors(ctx, ask.NeighborsQuestion{Router: ip4(10, 0, 3, 10+i%200), Tries: 1, Wait: time.Minute}) })
+	}
+	lab.Until(t, 10*time.Second, func() error {
+		if n := c.Stats().Sent; n < 400 {
+			return fmt.Errorf("%d questions sent", n)
+		}
+		return nil
+	})
+	if answer := one(t, c, ask.NeighborsQuestion{Router: ip("10.0.1.7")}); answer.Tries != 1 || answer.RTT > time.Second {
+		t.Errorf("%d tries, %v", answer.Tries, answer.RTT)
+	}
+	cancel()
+	absent.Wait()
 }
 
 // A router may ask itself: by its loopback address, as mrinfo does by default,

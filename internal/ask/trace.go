@@ -70,7 +70,7 @@ func (c *Client) Trace(ctx context.Context, q TraceQuestion) (TraceAnswer, error
 	err = c.run(ctx, t.wake, func() step {
 		c.readMail(t)
 		return t.next(time.Now())
-	}, func(step) error { return c.sendTrace(t) })
+	}, func(step) error { return c.sendTrace(ctx, t) })
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *Client) readMail(t *trace) {
 }
 
 // sendTrace sends the next query.
-func (c *Client) sendTrace(t *trace) error {
+func (c *Client) sendTrace(ctx context.Context, t *trace) error {
 	try := &try{trace: t, query: t.q.Make(len(t.sent))}
 	m := &try.query.Message
 	m.Type, m.Blocks = mtrace.TypeQuery, nil
@@ -155,7 +155,7 @@ func (c *Client) sendTrace(t *trace) error {
 	if err != nil {
 		return err
 	}
-	at, err := c.send(Datagram{To: try.query.To, Via: try.query.Via, TTL: try.query.TTL, Message: message})
+	at, err := c.send(ctx, Datagram{To: try.query.To, Via: try.query.Via, TTL: try.query.TTL, Message: message})
 	if err != nil {
 		return err
 	}
