@@ -67,7 +67,8 @@ type Spec struct {
 	// Commands are subcommands: the first argument chooses one. Its options
 	// follow its name.
 	Commands []*Spec
-	// Complete returns candidates for an argument; args are the ones before it.
+	// Complete returns candidates for the last of args, which may be empty or the
+	// beginning of one.
 	Complete func(args []string) []string
 	// Action does the work. A nil error is exit code 0, an [*Error] names its
 	// own, any other error is [ExitFailed]. Nil if there are only subcommands.

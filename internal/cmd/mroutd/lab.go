@@ -41,8 +41,11 @@ func Command(name string) func(ctx context.Context, args []string, stdin io.Read
 	return Run
 }
 
+// samples are the topologies that come with the program.
+var samples = []string{"demo", "row", "lab-14-1"}
+
 // fileNote says what FILE is.
-const fileNote = "FILE describes a network (docs/topology.md), or is a sample: demo, row, lab-14-1."
+var fileNote = "FILE describes a network (docs/topology.md), or is a sample: " + strings.Join(samples, ", ") + "."
 
 // labSpec describes mroutd lab.
 func labSpec() *cli.Spec {
@@ -59,7 +62,8 @@ func labSpec() *cli.Spec {
 			{
 				Name: "up", Summary: "bring a network up, and run a command or shell in a host of it", Notes: []string{fileNote},
 				Args: "FILE [HOST [COMMAND [ARGUMENT...]]]", MinArgs: 1, MaxArgs: -1, OptionsFirst: true,
-				Action: func(ctx context.Context, call *cli.Call) error { return up(ctx, call) },
+				Complete: completeUp,
+				Action:   func(ctx context.Context, call *cli.Call) error { return up(ctx, call) },
 			},
 			{
 				Name: "exec", Summary: "run a command in a host of a network that is up",
@@ -70,10 +74,35 @@ func labSpec() *cli.Spec {
 			{
 				Name: "check", Summary: "tell what is wrong with a file, or print it in its plain form", Notes: []string{fileNote},
 				Args: "FILE", MinArgs: 1, MaxArgs: 1,
-				Action: func(ctx context.Context, call *cli.Call) error { return checkFile(call) },
+				Complete: completeFile,
+				Action:   func(ctx context.Context, call *cli.Call) error { return checkFile(call) },
 			},
 		},
 	}
+}
+
+// completeFile completes FILE, beside the files that the shell knows.
+func completeFile(args []string) []string {
+	if len(args) > 1 {
+		return nil
+	}
+	return samples
+}
+
+// completeUp completes FILE HOST.
+func completeUp(args []string) []string {
+	if len(args) != 2 {
+		return completeFile(args)
+	}
+	t, err := lab.Load(args[0])
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	for _, h := range t.Hosts {
+		hosts = append(hosts, h.Name)
+	}
+	return hosts
 }
 
 // enter makes the lab that this process continues in: then inside is true. In
@@ -101,7 +130,7 @@ func exit(code int) error {
 func load(call *cli.Call, name string) (*lab.Topology, error) {
 	t, err := lab.Load(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &cli.Error{Code: cli.ExitFailed, What: name, Err: errors.New("no such file"), Fix: "the samples are demo, row and lab-14-1"}
+		return nil, &cli.Error{Code: cli.ExitFailed, What: name, Err: errors.New("no such file"), Fix: "the samples are " + strings.Join(samples, ", ")}
 	}
 	if list, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range list.Unwrap() {

@@ -202,7 +202,7 @@ func TestLabCheck(t *testing.T) {
 		{[]string{"lab"}, 2, "which command?"},
 		{[]string{"lab", "down"}, 2, "unknown command"},
 		{[]string{"lab", "check"}, 2, "missing argument"},
-		{[]string{"lab", "check", "/no/such/file"}, 3, "/no/such/file: no such file; the samples are demo, row and lab-14-1"},
+		{[]string{"lab", "check", "/no/such/file"}, 3, "/no/such/file: no such file; the samples are demo, row, lab-14-1"},
 		{[]string{"lab", "up", "row", "nobody"}, 2, "sender, r1, r2, r3, receiver"},
 		{[]string{"lab", "up", "row", "r1", "no-such-program"}, 3, "no-such-program"},
 		{[]string{"lab", "exec", "r1"}, 2, "missing argument"},
@@ -225,6 +225,27 @@ func TestCommand(t *testing.T) {
 		code := Command("/some/where/"+name)(t.Context(), []string{"--version"}, nil, &out, &out)
 		if !strings.HasPrefix(out.String(), want+" (mbone)") || code != 0 {
 			t.Errorf("%s: exit %d, %q", name, code, out.String())
+		}
+	}
+}
+
+// A shell completes samples, and the hosts of the file that was named.
+func TestLabComplete(t *testing.T) {
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"lab", "up", ""}, "demo row lab-14-1"},
+		{[]string{"lab", "check", "r"}, "demo row lab-14-1"},
+		{[]string{"lab", "up", "row", ""}, "sender r1 r2 r3 receiver"},
+		{[]string{"lab", "up", "/no/such/file", ""}, ""},
+		{[]string{"lab", "up", "row", "r1", ""}, ""},
+		{[]string{"lab", "check", "row", ""}, ""},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := Run(t.Context(), append(c.words, "--generate-bash-completion"), nil, &stdout, &stderr)
+		if got := strings.Join(strings.Fields(stdout.String()), " "); got != c.want || code != 0 || stderr.Len() > 0 {
+			t.Errorf("%q: exit %d, %q, %q, want %q", c.words, code, got, stderr.String(), c.want)
 		}
 	}
 }
