@@ -464,7 +464,9 @@ func TestRawAbsent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var absent sync.WaitGroup
 	for i := range 400 {
-		absent.Go(func() { c.Neighbors(ctx, ask.NeighborsQuestion{Router: ip4(10, 0, 3, 10+i%200), Tries: 1, Wait: time.Minute}) })
+		absent.Go(func() {
+			c.Neighbors(ctx, ask.NeighborsQuestion{Router: ip4(10, 0, 3, 10+i%200), Tries: 1, Wait: time.Minute})
+		})
 	}
 	lab.Until(t, 10*time.Second, func() error {
 		if n := c.Stats().Sent; n < 400 {
