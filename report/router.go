@@ -48,7 +48,7 @@ type Router struct {
 	// RTT is the time from the question that was answered to the answer; null in
 	// a recording that does not hold the question.
 	RTT     *Milliseconds `json:"rtt_ms"`
-	Tries   *int          `json:"tries"`   // questions sent; null in a recording
+	Tries   *int          `json:"tries"`   // questions sent; null if nothing was asked, or in a recording
 	Packets int           `json:"packets"` // that the answer came in
 	Time    *time.Time    `json:"time"`    // when the first of them came
 	// BadChecksum is set if only an answer with a wrong checksum came. Its

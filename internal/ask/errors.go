@@ -18,6 +18,7 @@ type OpError struct {
 	Object string // with what: an address, a group, an interface, a socket
 	Err    error  // why
 	Fix    string // what the user can do; empty if there is nothing to say
+	Tries  int    // the questions sent until [ErrNoAnswer]
 }
 
 // Error returns all parts in one line.
@@ -63,7 +64,7 @@ func failed(op string, object netip.Addr, tries int, began time.Time, err error)
 		}
 		err = fmt.Errorf("%w to %d %s in %v", err, tries, word, cmp.Or(took, 10*time.Millisecond))
 	}
-	e := &OpError{Op: op, Err: err}
+	e := &OpError{Op: op, Err: err, Tries: tries}
 	if object.IsValid() {
 		e.Object = object.String()
 	}

@@ -83,15 +83,22 @@ const (
 
 // Logger returns the logger of -d.
 func (a *Asking) Logger(stderr io.Writer) *slog.Logger {
+	level := LevelAll
 	switch a.Debug {
 	case 0:
 		return slog.New(slog.DiscardHandler)
 	case 1:
-		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: LevelCounts}))
+		level = LevelCounts
 	case 2:
-		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: LevelRefuse}))
+		level = LevelRefuse
 	}
-	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: LevelAll}))
+	named := func(_ []string, attr slog.Attr) slog.Attr {
+		if attr.Key == slog.LevelKey && attr.Value.Any() == LevelAll {
+			attr.Value = slog.StringValue("PACKET")
+		}
+		return attr
+	}
+	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: named}))
 }
 
 // Options returns what the options mean for a client.

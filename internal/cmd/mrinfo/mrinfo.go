@@ -161,7 +161,11 @@ func (m *command) target(ctx context.Context, client *ask.Client, via ask.Via, t
 	case ctx.Err() != nil:
 		return interrupted(ctx, target, addrs[0])
 	default:
-		return unanswered(target, addrs[0], explain(target, addrs[0], err))
+		r := unanswered(target, addrs[0], explain(target, addrs[0], err))
+		if op, ok := errors.AsType[*ask.OpError](err); ok && op.Tries > 0 {
+			r.routers[0].Tries = &op.Tries
+		}
+		return r
 	}
 	r := answeredBy(target, answers)
 	m.name(ctx, []result{r})
@@ -248,7 +252,10 @@ func interrupted(ctx context.Context, target string, asked netip.Addr) result {
 
 // unknown is the failure of a look-up.
 func unknown(target string, err error) failure {
-	return failure{text: fmt.Sprintf("%s: no such router: %v; check the name, or give the address", target, err)}
+	if lookup, ok := errors.AsType[*names.LookupError](err); ok {
+		err = lookup.Err // the target is named already
+	}
+	return failure{text: fmt.Sprintf("%s: %v; check the name, or give the address", target, err)}
 }
 
 // explain says what is likely wrong where nobody answered, or why nobody could

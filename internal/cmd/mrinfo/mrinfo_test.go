@@ -194,9 +194,9 @@ func TestText(t *testing.T) {
 		{"one of two is silent", "-n -t 1 -r 0 192.168.2.9 192.168.2.7", func(w *world) { w.add(castor()) }, 1, castorText,
 			"mrinfo: 192.168.2.9: no answer to 1 try in 1s; no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert\n"},
 		{"unknown name", "-n nobody", func(*world) {}, 3, "",
-			"mrinfo: nobody: no such router: unknown name; check the name, or give the address\n"},
+			"mrinfo: nobody: unknown name; check the name, or give the address\n"},
 		{"unknown name and a router", "-n nobody 192.168.2.7", func(w *world) { w.add(castor()) }, 1, castorText,
-			"mrinfo: nobody: no such router: unknown name; check the name, or give the address\n"},
+			"mrinfo: nobody: unknown name; check the name, or give the address\n"},
 		{"no permission", "-n 192.168.2.7", func(w *world) {
 			w.openErr = &ask.OpError{Op: "open", Object: "raw IGMP socket", Err: fs.ErrPermission, Fix: "run as root"}
 		}, 3, "", "mrinfo: open raw IGMP socket: permission denied; run as root\n"},
@@ -365,7 +365,7 @@ func TestJSON(t *testing.T) {
       "old_form": false,
       "interfaces": null,
       "rtt_ms": null,
-      "tries": null,
+      "tries": 1,
       "packets": 0,
       "time": null,
       "bad_checksum": false,

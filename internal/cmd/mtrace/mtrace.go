@@ -18,6 +18,7 @@ import (
 	"mbone/internal/cli"
 	"mbone/internal/names"
 	"mbone/internal/trace"
+	"mbone/proto/igmp"
 	"mbone/render"
 	"mbone/report"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 // defaultGroup is traced if none is named, as in mrouted 4.6.
-var defaultGroup = netip.AddrFrom4([4]byte{224, 2, 0, 1})
+var defaultGroup = igmp.MBoneAudio
 
 // Run runs mtrace with arguments (without its name) and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -223,8 +224,10 @@ func (m *command) lookup(ctx context.Context, host string) (netip.Addr, error) {
 	if err == nil && len(addrs) == 0 {
 		err = errors.New("no IPv4 address")
 	}
+	if lookup, ok := errors.AsType[*names.LookupError](err); ok {
+		err = lookup.Err // the host is named already
+	}
 	if err != nil {
-		err = fmt.Errorf("no such host: %w", err)
 		return netip.Addr{}, &cli.Error{Code: cli.ExitFailed, What: host, Err: err, Fix: "check the name, or give the address"}
 	}
 	return addrs[0], nil

@@ -278,7 +278,7 @@ Querying full reverse path...
 		{name: "no permission", args: "-n" + args, code: 3, change: func(n *network) {
 			n.openErr = &ask.OpError{Op: "open", Object: "raw socket", Err: errors.New("not permitted"), Fix: "be root"}
 		}, stderr: "mtrace: open raw socket: not permitted; be root\n"},
-		{name: "unknown name", args: "nobody", code: 3, stderr: "mtrace: nobody: no such host: unknown name; check the name, or give the address\n"},
+		{name: "unknown name", args: "nobody", code: 3, stderr: "mtrace: nobody: unknown name; check the name, or give the address\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -395,7 +395,7 @@ func TestJSONFailures(t *testing.T) {
 		errors     int
 	}{
 		{"usage", "", nil, 2, "missing argument: the source of the multicast; see mtrace --help", 1},
-		{"unknown name", "nobody", nil, 3, "nobody: no such host: unknown name; check the name, or give the address", 1},
+		{"unknown name", "nobody", nil, 3, "nobody: unknown name; check the name, or give the address", 1},
 		{"nobody", "10.4.0.9", func(n *network) { n.silent = 1 }, 1, "nobody answered", 2},
 		{"silence", "10.4.0.9", func(n *network) { n.silent = 2 }, 1,
 			"hop 1, 10.1.0.1, did not pass the request on to 10.2.0.2, or no answer came back", 4},
