@@ -150,12 +150,12 @@ func (h *Heard) Keep(ids []int) {
 }
 
 // place says whether addr is one of the host's own on an interface, and whether
-// it is on the link at all.
+// it is that of somebody on the link at all.
 func place(networks []Network, id int, addr netip.Addr) (own, onLink bool) {
 	for _, n := range networks {
 		if n.Interface == id {
 			own = own || n.Address == addr
-			onLink = onLink || n.has(addr)
+			onLink = onLink || n.has(addr) && !n.isBroadcast(addr)
 		}
 	}
 	return own, onLink

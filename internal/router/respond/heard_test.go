@@ -39,6 +39,7 @@ func TestHeardHellos(t *testing.T) {
 		{"from another link", "10.2.0.2", helloOf(t, 0, 105)},
 		{"our own", "10.3.0.1", helloOf(t, 0, 105)},
 		{"no address", "0.0.0.0", helloOf(t, 0, 105)},
+		{"everybody's address", "10.3.0.255", helloOf(t, 0, 105)},
 		{"wrong checksum", "10.3.0.66", []byte{0x20, 0, 0, 0}},
 		{"join/prune", "10.3.0.66", []byte{0x23, 0, 0xdc, 0xff}},
 		{"nothing", "10.3.0.66", nil},
