@@ -243,10 +243,12 @@ func up(ctx context.Context, call *cli.Call) error {
 		"In another terminal: mroutd lab exec HOST COMMAND\n"+
 		"Ctrl-C ends it.\n", hostNames(l))
 	ended := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(io.Discard, call.Stdin)
-		ended <- err
-	}()
+	if !isNull(call.Stdin) {
+		go func() {
+			_, err := io.Copy(io.Discard, call.Stdin)
+			ended <- err
+		}()
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -255,6 +257,21 @@ func up(ctx context.Context, call *cli.Call) error {
 	case err := <-served:
 		return err
 	}
+}
+
+// isNull is whether r is the null device, which shells make the input of what
+// they put into the background: that it is at its end says nothing.
+func isNull(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	is, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(is, null)
 }
 
 func hostNames(l *lab.Lab) string {

@@ -142,6 +142,27 @@ func TestLabUp(t *testing.T) { // not parallel: one lab can be reached at a time
 	check(t, c.Wait())
 }
 
+// A lab that a script puts into the background has the null device as its input:
+// that it is at its end says nothing.
+func TestLabUpNullInput(t *testing.T) { // not parallel: one lab can be reached at a time
+	c := program(t, "lab", "up", "row")
+	var out lockedBuffer
+	c.Stdout, c.Stderr = &out, &out
+	check(t, c.Start())
+	lab.Until(t, patience, func() error {
+		if !strings.Contains(out.String(), "Ctrl-C ends it.") {
+			return fmt.Errorf("it says %q", out.String())
+		}
+		return nil
+	})
+	stdout, stderr, code := run(t, "lab", "exec", "r3", "hostname")
+	if code != 0 || stdout != "r3\n" || stderr != "" {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	check(t, c.Process.Signal(os.Interrupt))
+	check(t, c.Wait())
+}
+
 // The command of a lab can reach the other hosts at once.
 func TestLabUpExec(t *testing.T) { // not parallel: one lab can be reached at a time
 	stdout, stderr, code := run(t, "lab", "up", "row", "r2", "mroutd", "lab", "exec", "r3", "hostname")
