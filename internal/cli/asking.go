@@ -166,7 +166,7 @@ func (a *Asking) Recording(ctx context.Context, stdin io.Reader) (io.ReadCloser,
 
 // CouldNotAsk words an error of package ask that is not the lack of an answer:
 // no permission, no route.
-func CouldNotAsk(err error) error {
+func CouldNotAsk(err error) *Error {
 	var op *ask.OpError
 	if errors.As(err, &op) {
 		return &Error{Code: ExitFailed, What: strings.TrimSpace(fmt.Sprintf("%s %s", op.Op, op.Object)), Err: op.Err, Fix: op.Fix}

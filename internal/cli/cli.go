@@ -55,6 +55,8 @@ type Spec struct {
 	// Formats are the output formats, the default first. If it is empty there
 	// are no output flags.
 	Formats []string
+	// FormatLetters are options that choose one of Formats, as --json does.
+	FormatLetters []FormatLetter
 	// Schema names the JSON documents ("mbone/mrinfo"), SchemaVersion counts
 	// their incompatible changes.
 	Schema        string
@@ -201,7 +203,7 @@ func Run(ctx context.Context, spec *Spec, args []string, stdin io.Reader, stdout
 
 // run parses the arguments and does the work.
 func (c *Call) run(ctx context.Context, args []string, out *output) error {
-	o := outputFlags{formats: c.spec.Formats}
+	o := outputFlags{formats: c.spec.Formats, letters: c.spec.FormatLetters}
 	flags := c.spec.allFlags(&o)
 	options, operands, err := normalise(args, flags, c.spec.OptionsFirst)
 	c.Format = guessFormat(c.spec.Formats, options)

@@ -84,6 +84,22 @@ func Addr(p *netip.Addr, names, placeholder, usage string) Flag {
 	})
 }
 
+// Prefixes makes a flag whose value is an IPv4 network in CIDR notation, or an
+// address, which is the network of itself. It may be given again.
+func Prefixes(p *[]netip.Prefix, names, placeholder, usage string) Flag {
+	return Func(names, placeholder, usage, func(s string) error {
+		network, err := netip.ParsePrefix(s)
+		if a, aerr := netip.ParseAddr(s); aerr == nil {
+			network, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil || !network.Addr().Is4() {
+			return errors.New("not an IPv4 network (192.0.2.0/24)")
+		}
+		*p = append(*p, network.Masked())
+		return nil
+	})
+}
+
 // Choice makes a flag whose value is one of several words.
 func Choice(p *string, names, placeholder string, words []string, usage string) Flag {
 	f := Func(names, placeholder, usage, func(s string) error {
@@ -194,7 +210,7 @@ func takesValue(f Flag) bool {
 // AllFlags returns every flag of the command, those that all commands share
 // included.
 func (s *Spec) AllFlags() []Flag {
-	return s.allFlags(&outputFlags{formats: s.Formats})
+	return s.allFlags(&outputFlags{formats: s.Formats, letters: s.FormatLetters})
 }
 
 func (s *Spec) allFlags(o *outputFlags) []Flag {

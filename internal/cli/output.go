@@ -22,10 +22,15 @@ import (
 // outputFlags are -o, --json and --out.
 type outputFlags struct {
 	formats []string // that the command has, the default first
+	letters []FormatLetter
 	chosen  []string // with -o, in the order given
 	json    bool
+	letter  []bool // of letters: given
 	file    string
 }
+
+// FormatLetter is a letter of a classic program that stands for a format.
+type FormatLetter struct{ Letter, Format string }
 
 func (o *outputFlags) flags() []Flag {
 	if len(o.formats) == 0 {
@@ -46,6 +51,10 @@ func (o *outputFlags) flags() []Flag {
 	if slices.Contains(o.formats, "json") {
 		flags = append(flags, Bool(&o.json, "json", "same as -o json"))
 	}
+	o.letter = make([]bool, len(o.letters))
+	for i, l := range o.letters {
+		flags = append(flags, Bool(&o.letter[i], l.Letter, "same as -o "+l.Format))
+	}
 	return append(flags, Common(Text(&o.file, "out", "FILE", "write to FILE, in one step at the end"))...)
 }
 
@@ -57,6 +66,11 @@ func (o *outputFlags) format() (string, error) {
 	chosen := slices.Clone(o.chosen)
 	if o.json {
 		chosen = append(chosen, "json")
+	}
+	for i, given := range o.letter {
+		if given {
+			chosen = append(chosen, o.letters[i].Format)
+		}
 	}
 	for _, f := range chosen {
 		if f != chosen[0] {

@@ -5,7 +5,6 @@ package mrinfo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -24,8 +23,6 @@ const (
 	defaultRouter = "127.0.0.1"
 	// maxRetries bounds -r.
 	maxRetries = 1000
-	// maxAddresses is how many addresses of one name are asked.
-	maxAddresses = 16
 )
 
 // Run runs mrinfo with arguments (without its name) and returns the exit code.
@@ -148,20 +145,20 @@ type result struct {
 // target asks one target, which may be a name with several addresses or a
 // multicast address.
 func (m *command) target(ctx context.Context, client *ask.Client, via ask.Via, target string) result {
-	addrs, err := m.lookup(ctx, target)
+	addrs, err := cli.Addresses(ctx, m.resolver, target)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return interrupted(ctx, target, netip.Addr{})
 	case err != nil:
-		return unanswered(target, netip.Addr{}, unknown(target, err))
+		return unanswered(target, netip.Addr{}, failureOf(err))
 	}
-	answers, err := m.anyOf(ctx, client, via, addrs)
+	answers, err := client.NeighborsOfAny(ctx, addrs, m.question(via))
 	switch {
 	case len(answers) > 0:
 	case ctx.Err() != nil:
 		return interrupted(ctx, target, addrs[0])
 	default:
-		r := unanswered(target, addrs[0], explain(target, addrs[0], err))
+		r := unanswered(target, addrs[0], failureOf(cli.Unanswered(target, addrs[0], err)))
 		if op, ok := errors.AsType[*ask.OpError](err); ok && op.Tries > 0 {
 			r.routers[0].Tries = &op.Tries
 		}
@@ -181,55 +178,10 @@ func answeredBy(target string, answers []ask.NeighborsAnswer) result {
 	return r
 }
 
-// lookup returns the addresses of a target, at least one.
-func (m *command) lookup(ctx context.Context, target string) ([]netip.Addr, error) {
-	addrs, err := m.resolver.Lookup(ctx, target)
-	if err == nil && len(addrs) == 0 {
-		err = errors.New("no IPv4 address")
-	}
-	return addrs[:min(len(addrs), maxAddresses)], err
-}
-
-// anyOf asks all addresses of a router at once and returns the answer of the
-// first one that gives any.
-func (m *command) anyOf(ctx context.Context, client *ask.Client, via ask.Via, addrs []netip.Addr) ([]ask.NeighborsAnswer, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type outcome struct {
-		answers []ask.NeighborsAnswer
-		err     error
-	}
-	outcomes := make(chan outcome, len(addrs))
-	for _, addr := range addrs {
-		go func() {
-			answers, err := client.Neighbors(ctx, m.question(addr, via))
-			outcomes <- outcome{answers, err}
-		}()
-	}
-	var silent, failed error
-	for range addrs {
-		o := <-outcomes
-		switch {
-		case len(o.answers) > 0:
-			return o.answers, nil
-		case o.err == nil: // nobody on the link
-			silent = ask.ErrNoAnswer
-		case errors.Is(o.err, ask.ErrNoAnswer):
-			silent = o.err
-		default:
-			failed = o.err
-		}
-	}
-	if silent != nil {
-		return nil, silent // it was at least asked
-	}
-	return nil, failed
-}
-
 // question is what the options say about tries and times: as in the old mrinfo
 // -r counts the repetitions and -t is the time of each try.
-func (m *command) question(router netip.Addr, via ask.Via) ask.NeighborsQuestion {
-	q := ask.NeighborsQuestion{Router: router, Via: via, Wait: m.timeout}
+func (m *command) question(via ask.Via) ask.NeighborsQuestion {
+	q := ask.NeighborsQuestion{Via: via, Wait: m.timeout}
 	if m.retries >= 0 {
 		q.Tries = 1 + m.retries
 	}
@@ -250,36 +202,11 @@ func interrupted(ctx context.Context, target string, asked netip.Addr) result {
 	return r
 }
 
-// unknown is the failure of a look-up.
-func unknown(target string, err error) failure {
-	if lookup, ok := errors.AsType[*names.LookupError](err); ok {
-		err = lookup.Err // the target is named already
-	}
-	return failure{text: fmt.Sprintf("%s: %v; check the name, or give the address", target, err)}
-}
-
-// explain says what is likely wrong where nobody answered, or why nobody could
-// be asked.
-func explain(target string, asked netip.Addr, err error) failure {
-	if !errors.Is(err, ask.ErrNoAnswer) {
-		return failure{text: cli.CouldNotAsk(err).Error()}
-	}
-	what := target
-	if target != asked.String() {
-		what = fmt.Sprintf("%s (%s)", target, asked)
-	}
-	cause, fix := ask.ErrNoAnswer.Error(), ""
-	var op *ask.OpError
-	if errors.As(err, &op) {
-		cause, fix = op.Err.Error(), op.Fix
-	}
-	if fix == "" {
-		fix = "no multicast router there, or its answer is lost on the way: to a filter, or an mrouted that takes packets with Router Alert"
-		if asked.IsMulticast() {
-			fix = "no multicast router on this link; --interface chooses another"
-		}
-	}
-	return failure{fmt.Sprintf("%s: %s; %s", what, cause, fix), true}
+// failureOf is the failure of a target whose addresses, or whose answer, could
+// not be got.
+func failureOf(err error) failure {
+	known, ok := errors.AsType[*cli.Error](err)
+	return failure{err.Error(), ok && known.Code == cli.ExitIncomplete}
 }
 
 // print prints a result, as text at once, else it is kept for the document.

@@ -3,33 +3,23 @@ package mrinfo
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"mbone/internal/ask"
 	"mbone/internal/cli"
-	"mbone/internal/record"
 	"mbone/proto/dvmrp"
 )
 
 // read prints the answers of a recording: those of the targets, or all.
 func (m *command) read(ctx context.Context) error {
-	file, err := m.asking.Recording(ctx, m.call.Stdin)
+	answers, lacking, err := m.asking.Answers(ctx, m.call.Stdin)
 	if err != nil {
 		return err
 	}
-	answers, err := m.decode(ctx, file)
-	file.Close()
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		m.fail(failure{m.asking.RecordingName() + ": " + cli.Interrupted(ctx) + "; shown is what came before", true})
-	case len(answers) == 0:
-		return &cli.Error{Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: err, Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it"}
-	default:
-		m.fail(failure{fmt.Sprintf("%s: %v; shown is what came before", m.asking.RecordingName(), err), true})
+	for _, text := range lacking {
+		m.fail(failure{text, true})
 	}
 	ctx = context.WithoutCancel(ctx) // what was read is shown, with names
 	var results []result
@@ -48,46 +38,10 @@ func (m *command) read(ctx context.Context) error {
 	return nil
 }
 
-// decode reads a recording to its end, or until ctx ends: then, or if it is
-// damaged, what was found up to there comes with the error.
-func (m *command) decode(ctx context.Context, r io.Reader) ([]ask.NeighborsAnswer, error) {
-	var found ask.Recorded
-	packets := make(chan ask.Packet)
-	ended := make(chan error, 1)
-	go func() { // it may hang in r, which may be a pipe
-		err := record.Read(r, func(p *ask.Packet) error {
-			copied := *p
-			copied.Message = slices.Clone(p.Message)
-			select {
-			case packets <- copied:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-		ended <- err
-	}()
-	for {
-		var err error
-		select {
-		case p := <-packets:
-			found.Add(&p)
-			continue
-		case <-ctx.Done():
-			err = ctx.Err()
-		case err = <-ended:
-		}
-		if n := found.Dropped(); n > 0 {
-			m.fail(failure{fmt.Sprintf("%s: %d packets of answers are beyond what is kept; record less at once", m.asking.RecordingName(), n), true})
-		}
-		return found.Answers(), err
-	}
-}
-
 // all returns all answers of a recording.
 func (m *command) all(answers []ask.NeighborsAnswer) []result {
 	if len(answers) == 0 && len(m.failures) == 0 {
-		m.fail(failure{m.asking.RecordingName() + ": no answer of a multicast router in it; record while somebody asks: tcpdump -w FILE igmp", true})
+		m.fail(failureOf(m.asking.NoAnswers()))
 	}
 	results := make([]result, 0, len(answers))
 	for i, a := range answers {
@@ -98,9 +52,9 @@ func (m *command) all(answers []ask.NeighborsAnswer) []result {
 
 // only returns the answers of one router, called by any of its addresses.
 func (m *command) only(ctx context.Context, target string, answers []ask.NeighborsAnswer) result {
-	addrs, err := m.lookup(ctx, target)
+	addrs, err := cli.Addresses(ctx, m.resolver, target)
 	if err != nil {
-		return unanswered(target, netip.Addr{}, unknown(target, err))
+		return unanswered(target, netip.Addr{}, failureOf(err))
 	}
 	var its []ask.NeighborsAnswer
 	for _, a := range answers {
