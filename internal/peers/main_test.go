@@ -3,7 +3,6 @@ package peers
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -18,6 +17,7 @@ import (
 	"mbone/internal/cmd/mtrace"
 	"mbone/internal/lab"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // programVariable makes the test binary one of our programs, so that a program
@@ -79,9 +79,9 @@ func command(t *testing.T, h *lab.Host, program string, args ...string) *lab.Cmd
 // decode reads the one JSON document that a program has printed.
 func decode[T any](t *testing.T, r result) T {
 	t.Helper()
-	var v T
-	if err := json.Unmarshal(r.stdout, &v); err != nil {
-		t.Fatalf("standard output is no JSON document: %v", err)
+	v, err := schematest.One[T](r.stdout)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return v
 }

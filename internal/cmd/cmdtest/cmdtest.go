@@ -3,7 +3,8 @@
 //
 // Beside testscript's own, scripts have these commands:
 //
-//	exits CODE program [args...]  runs a program, which must end with CODE
+//	exits CODE program [args...]  runs a program, which must end with CODE; the
+//	                              documents that it prints are as their schema says
 //	[!] document [FILE]           standard output, or the file, is exactly one
 //	                              document, and a complete one (with !: not)
 //	screen                        standard output fits 24 lines of 80 columns
@@ -30,6 +31,8 @@ import (
 
 	"mbone/internal/cli"
 	"mbone/internal/lab"
+	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // Run is the Run function of a command.
@@ -69,9 +72,9 @@ func unprivileged() {
 	os.Exit(code)
 }
 
-// Scripts runs the scripts below testdata/script. complete reads a text that
-// must be exactly one document and tells whether that is complete.
-func Scripts(t *testing.T, complete func(text string) (bool, error)) {
+// Scripts runs the scripts below testdata/script. The documents of the command
+// name the schema.
+func Scripts(t *testing.T, schema string) {
 	recordings, err := filepath.Abs("../../../proto/testdata/lab-14-1")
 	if err != nil {
 		t.Fatal(err)
@@ -93,10 +96,10 @@ func Scripts(t *testing.T, complete func(text string) (bool, error)) {
 			"exits":  exits,
 			"screen": screen,
 			"document": func(ts *testscript.TestScript, neg bool, args []string) {
-				is, err := complete(ts.ReadFile(append(args, "stdout")[0]))
+				head, err := schematest.One[report.Document]([]byte(ts.ReadFile(append(args, "stdout")[0])))
 				ts.Check(err)
-				if is == neg {
-					ts.Fatalf("complete is %v", is)
+				if head.Schema != schema || head.Complete == neg {
+					ts.Fatalf("schema is %s, want %s; complete is %v", head.Schema, schema, head.Complete)
 				}
 			},
 		},
@@ -113,6 +116,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if out := ts.ReadFile("stdout"); strings.HasPrefix(out, "{") {
+		_, err := schematest.Read[report.Document]([]byte(out))
+		ts.Check(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package mrinfo_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"mbone/internal/lab"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // patience is how long anything may take that should take a second.
@@ -141,9 +141,9 @@ func TestKernel(t *testing.T) {
 
 func routers(t *testing.T, o outcome) []report.Router {
 	t.Helper()
-	var d report.Routers
-	if err := json.Unmarshal([]byte(o.stdout), &d); err != nil {
-		t.Fatalf("%v in %q", err, o.stdout)
+	d, err := schematest.One[report.Routers]([]byte(o.stdout))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return d.Routers
 }

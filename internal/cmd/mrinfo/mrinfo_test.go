@@ -3,7 +3,6 @@ package mrinfo
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,7 @@ import (
 	"mbone/internal/names"
 	"mbone/proto/dvmrp"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // hosts is a resolver that knows some names, and takes its time for addresses.
@@ -261,8 +261,8 @@ func TestInterrupted(t *testing.T) {
 				}
 				return
 			}
-			var d report.Routers
-			if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+			d, err := schematest.One[report.Routers]([]byte(stdout))
+			if err != nil {
 				t.Fatal(err)
 			}
 			if len(d.Routers) != 2 || !d.Routers[0].Answered || d.Routers[1].Answered || d.Complete || d.Reason == "" {

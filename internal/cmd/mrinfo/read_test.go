@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 const net7 = "../../../proto/testdata/lab-14-1/net7.pcap"
@@ -64,8 +65,8 @@ func TestReadPipe(t *testing.T) {
 	}()
 	var stdout, stderr bytes.Buffer
 	code := Run(ctx, []string{"-n", "--json", "--read", "-"}, r, &stdout, &stderr)
-	var d report.Routers
-	if err := json.Unmarshal(stdout.Bytes(), &d); err != nil {
+	d, err := schematest.One[report.Routers](stdout.Bytes())
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := "standard input: interrupted; shown is what came before"

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 
 	"mbone/internal/lab"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // patience is how long anything may take that should take a second.
@@ -161,11 +161,11 @@ func statistics(t *testing.T, l *lab.Lab, arguments []string) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	next := func() report.Path {
-		var p report.Path
 		if !lines.Scan() {
 			t.Fatalf("mtrace ended: %v\n%s", lines.Err(), c.Log())
 		}
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+		p, err := schematest.One[report.Path](lines.Bytes())
+		if err != nil {
 			t.Fatal(err)
 		}
 		return p

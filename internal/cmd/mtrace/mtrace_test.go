@@ -3,9 +3,7 @@ package mtrace
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -22,6 +20,7 @@ import (
 	"mbone/internal/trace"
 	"mbone/proto/mtrace"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -333,30 +332,10 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// decode reads what was printed: nothing but whole documents of mtrace.
-func decode(out string) ([]report.Path, error) {
-	dec := json.NewDecoder(strings.NewReader(out))
-	dec.DisallowUnknownFields()
-	var all []report.Path
-	for {
-		var p report.Path
-		switch err := dec.Decode(&p); {
-		case errors.Is(err, io.EOF):
-			return all, nil
-		case err != nil:
-			return nil, fmt.Errorf("%w in\n%s", err, out)
-		}
-		if p.Schema != report.PathSchema || p.Version != report.PathVersion || p.Complete != (p.Reason == "") ||
-			p.Errors == nil || p.Hops == nil || p.Causes == nil || p.Time.IsZero() {
-			return nil, fmt.Errorf("head %+v, hops %v, causes %v", p.Document, p.Hops, p.Causes)
-		}
-		all = append(all, p)
-	}
-}
-
+// documents reads what was printed: nothing but whole documents of mtrace.
 func documents(t *testing.T, out string) []report.Path {
 	t.Helper()
-	all, err := decode(out)
+	all, err := schematest.Read[report.Path]([]byte(out))
 	if err != nil {
 		t.Fatal(err)
 	}
