@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"mbone/internal/ask"
 	"mbone/internal/names"
@@ -88,6 +89,26 @@ func (a *Asking) NoAnswers() *Error {
 		Code: ExitIncomplete, What: a.RecordingName(), Err: errors.New("no answer of a multicast router in it"),
 		Fix: "record while somebody asks: tcpdump -w FILE igmp",
 	}
+}
+
+// NotRecorded is the error of a router whose answer is not among those of a
+// recording.
+func NotRecorded(target string, answers []ask.NeighborsAnswer) *Error {
+	const most = 5
+	var all []string
+	for _, a := range answers {
+		if name := a.From.String(); !slices.Contains(all, name) && len(all) <= most {
+			all = append(all, name)
+		}
+	}
+	holds := "it holds none"
+	if len(all) > most {
+		all[most] = "others"
+	}
+	if len(all) > 0 {
+		holds = "it holds those of " + strings.Join(all, ", ")
+	}
+	return &Error{Code: ExitIncomplete, What: target, Err: errors.New("no answer in the recording"), Fix: holds}
 }
 
 // decode reads a recording to its end, or until ctx ends: then, or if it is

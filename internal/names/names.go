@@ -29,24 +29,66 @@ type Resolver interface {
 	Lookup(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
-// All returns the names of all addresses that have one, looked up at the same
-// time: together they take no longer than one.
-func All(ctx context.Context, r Resolver, addrs []netip.Addr) map[netip.Addr]string {
+// All looks the names of addresses up, many at the same time, and returns those of
+// the addresses that have one. A [MissedError] comes with them if some could not
+// be found out before ctx ended, or because no name server answered.
+func All(ctx context.Context, r Resolver, addrs []netip.Addr) (map[netip.Addr]string, error) {
+	find := func(ctx context.Context, addr netip.Addr) (string, error) {
+		if name := r.Name(ctx, addr); name != "" {
+			return name, nil
+		}
+		return "", context.Cause(ctx)
+	}
+	if known, ok := r.(*resolver); ok {
+		find = known.find // tells an address without a name from a failure
+	}
 	var mu sync.Mutex
-	all := make(map[netip.Addr]string, len(addrs))
+	all := make(map[netip.Addr]string)
+	missed := &MissedError{Of: len(addrs)}
+	next := 0
 	var group sync.WaitGroup
-	for _, a := range addrs {
+	for range min(len(addrs), maxAtOnce) {
 		group.Go(func() {
-			if name := r.Name(ctx, a); name != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			for next < len(addrs) {
+				addr := addrs[next]
+				next++
+				mu.Unlock()
+				name, err := find(ctx, addr)
 				mu.Lock()
-				defer mu.Unlock()
-				all[a] = name
+				switch {
+				case err != nil:
+					missed.Missed++
+					if missed.Err == nil {
+						missed.Err = err
+					}
+				case name != "":
+					all[addr] = name
+				}
 			}
 		})
 	}
 	group.Wait()
-	return all
+	if missed.Missed > 0 {
+		return all, missed
+	}
+	return all, nil
 }
+
+// MissedError says that names could not be found out.
+type MissedError struct {
+	Missed, Of int   // addresses
+	Err        error // why, of the first of them
+}
+
+// Error says how many, and the cause.
+func (e *MissedError) Error() string {
+	return fmt.Sprintf("the names of %d of %d addresses could not be found out: %v", e.Missed, e.Of, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *MissedError) Unwrap() error { return e.Err }
 
 // Options of a resolver. The zero value is ready to use.
 type Options struct {
@@ -173,19 +215,31 @@ func serverAddr(s string) (string, error) {
 
 // Name implements [Resolver].
 func (r *resolver) Name(ctx context.Context, addr netip.Addr) string {
+	name, _ := r.find(ctx, addr)
+	return name
+}
+
+// find is Name with the reason why a name could not be found out. An address
+// without a name, for whatever reason that asking again would not change, is none.
+func (r *resolver) find(ctx context.Context, addr netip.Addr) (string, error) {
 	addr = addr.Unmap()
 	if r.numeric || !addr.IsValid() || addr.IsUnspecified() {
-		return ""
+		return "", nil
 	}
 	if name, ok := r.hosts.name(addr); ok {
-		return name
+		return name, nil
 	}
 	if name, ok := r.cache.get(addr, time.Now()); ok {
-		return name
+		return name, nil
 	}
 	question, err := dns.ReverseAddr(addr.WithZone("").String())
-	if err != nil || !r.servers.usable(time.Now()) {
-		return ""
+	switch {
+	case err != nil || len(r.servers.all) == 0:
+		return "", nil
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case !r.servers.usable(time.Now()):
+		return "", errSilent
 	}
 	// One question serves all who want the answer, and is not cut short by the
 	// end of one of them.
@@ -195,38 +249,39 @@ func (r *resolver) Name(ctx context.Context, addr netip.Addr) string {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 		defer cancel()
-		name, lifetime := r.pointer(ctx, question)
+		name, lifetime, err := r.pointer(ctx, question)
 		r.cache.put(addr, name, time.Now().Add(lifetime))
-		return name, nil
+		return name, err
 	})
 	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
 	select {
 	case result := <-flight:
-		return result.Val.(string)
+		return result.Val.(string), result.Err
 	case <-timer.C:
+		return "", errSilent
 	case <-ctx.Done():
+		return "", context.Cause(ctx)
 	}
-	return ""
 }
 
 // pointer asks for the name of an address in the form of a question, and returns
-// how long the answer, or its absence, may be remembered.
-func (r *resolver) pointer(ctx context.Context, question string) (string, time.Duration) {
+// how long the answer, its absence or the failure may be remembered.
+func (r *resolver) pointer(ctx context.Context, question string) (string, time.Duration, error) {
 	answer, err := r.exchange(ctx, question, dns.TypePTR, r.timeout)
 	if errors.Is(err, ErrNoHost) {
-		return "", minLifetime
+		return "", minLifetime, nil
 	}
 	if err != nil {
-		return "", forgetFailure
+		return "", forgetFailure, err
 	}
 	for _, rr := range follow(answer, question) {
 		if ptr, ok := rr.(*dns.PTR); ok {
 			ttl := time.Duration(ptr.Hdr.Ttl) * time.Second
-			return clean(ptr.Ptr), min(max(ttl, minLifetime), maxLifetime)
+			return clean(ptr.Ptr), min(max(ttl, minLifetime), maxLifetime), nil
 		}
 	}
-	return "", minLifetime
+	return "", minLifetime, nil
 }
 
 // Lookup implements [Resolver].

@@ -166,9 +166,60 @@ func TestAll(t *testing.T) {
 		addrs = append(addrs, a)
 		want[a] = fmt.Sprintf("host%d.example", i)
 	}
-	if diff := cmp.Diff(want, All(context.Background(), r, addrs), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	got, err := All(context.Background(), r, addrs)
+	if err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// Names that cannot be found out are counted, with the reason, and a dead server
+// delays thousands of them by no more than one.
+func TestAllMissed(t *testing.T) {
+	var addrs []netip.Addr
+	for i := range 5000 {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+	}
+	hostsFile := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(hostsFile, []byte("10.0.0.7 r7.example\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	check := func(t *testing.T, ctx context.Context, o Options, missed int, why string) {
+		t.Helper()
+		o.Hosts = hostsFile
+		got, err := All(ctx, resolve(t, o), addrs)
+		if len(got) != 1 || got[ip("10.0.0.7")] != "r7.example" {
+			t.Errorf("got %v", got)
+		}
+		if missed == 0 {
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if m, ok := errors.AsType[*MissedError](err); !ok || m.Missed != missed || m.Of != len(addrs) || !strings.Contains(err.Error(), why) {
+			t.Errorf("got %v, want %d missed and %q", err, missed, why)
+		}
+	}
+	t.Run("silent server", func(t *testing.T) {
+		began := time.Now()
+		server := serve(t, func(dns.ResponseWriter, *dns.Msg) {})
+		check(t, context.Background(), Options{Servers: []string{server}, Timeout: 200 * time.Millisecond}, len(addrs)-1, "no answer")
+		if took := time.Since(began); took > generous {
+			t.Errorf("took %v", took)
+		}
+	})
+	t.Run("no such names", func(t *testing.T) {
+		server := serve(t, func(w dns.ResponseWriter, m *dns.Msg) { w.WriteMsg(new(dns.Msg).SetRcode(m, dns.RcodeNameError)) })
+		check(t, context.Background(), Options{Servers: []string{server}, Timeout: generous}, 0, "")
+	})
+	t.Run("the time is over", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(errors.New("enough"))
+		check(t, ctx, Options{Servers: []string{"127.0.0.1:9"}}, len(addrs)-1, "enough")
+	})
 }
 
 // A server that says nothing delays a name by no more than the time given, and

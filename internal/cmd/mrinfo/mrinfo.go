@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"mbone/internal/ask"
@@ -339,36 +340,19 @@ func (m *command) name(ctx context.Context, results []result) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.asking.DNSTimeout)
 	defer cancel()
-	found := make(map[netip.Addr]*string)
+	shown := make(map[netip.Addr]bool)
 	for _, r := range results {
-		each(r.routers, func(a netip.Addr, _ **string) { found[a] = nil })
+		each(r.routers, func(a netip.Addr, _ **string) { shown[a] = true })
 	}
-	var lock sync.Mutex
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, maxLookups)
-	addrs := make([]netip.Addr, 0, len(found))
-	for a := range found {
-		addrs = append(addrs, a)
-	}
-	for _, a := range addrs {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			if name := m.resolver.Name(ctx, a); name != "" {
-				lock.Lock()
-				defer lock.Unlock()
-				found[a] = &name
+	found, _ := names.All(ctx, m.resolver, slices.Collect(maps.Keys(shown))) // a name that is missing is seen
+	for _, r := range results {
+		each(r.routers, func(a netip.Addr, name **string) {
+			if n, ok := found[a]; ok {
+				*name = &n
 			}
 		})
 	}
-	wait.Wait()
-	for _, r := range results {
-		each(r.routers, func(a netip.Addr, name **string) { *name = found[a] })
-	}
 }
-
-// maxLookups is how many names are looked up at once.
-const maxLookups = 64
 
 // each calls fn with every address that may have a name and the place of it.
 func each(routers []report.Router, fn func(netip.Addr, **string)) {

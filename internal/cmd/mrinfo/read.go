@@ -2,10 +2,8 @@ package mrinfo
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"mbone/internal/ask"
 	"mbone/internal/cli"
@@ -64,8 +62,7 @@ func (m *command) only(ctx context.Context, target string, answers []ask.Neighbo
 		}
 	}
 	if len(its) == 0 {
-		text := fmt.Sprintf("%s: no answer in the recording; it holds %s", target, routersOf(answers))
-		return unanswered(target, addrs[0], failure{text, true})
+		return unanswered(target, addrs[0], failureOf(cli.NotRecorded(target, answers)))
 	}
 	return answeredBy(target, its)
 }
@@ -73,22 +70,4 @@ func (m *command) only(ctx context.Context, target string, answers []ask.Neighbo
 // owns is whether an address is of the router that gave an answer.
 func owns(a *ask.NeighborsAnswer, addr netip.Addr) bool {
 	return a.From == addr || slices.ContainsFunc(a.Interfaces, func(i dvmrp.Interface) bool { return i.Local == addr })
-}
-
-// routersOf names some of the routers whose answers there are.
-func routersOf(answers []ask.NeighborsAnswer) string {
-	const most = 5
-	var all []string
-	for _, a := range answers {
-		if name := a.From.String(); !slices.Contains(all, name) && len(all) <= most {
-			all = append(all, name)
-		}
-	}
-	switch {
-	case len(all) == 0:
-		return "none"
-	case len(all) > most:
-		all[most] = "others"
-	}
-	return "those of " + strings.Join(all, ", ")
 }
