@@ -297,7 +297,13 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 	for _, n := range direct {
 		best = min(best, n.packet(p, &c.parsed, bad, false, now))
 	}
+	// What answers a question to the sender's own address answers no other one,
+	// whatever addresses the sender claims.
+	answered := best == taken
 	for i := range c.parsed.Interfaces {
+		if answered {
+			break
+		}
 		if local := c.parsed.Interfaces[i].Local; local != p.From {
 			for _, n := range c.routers[local] {
 				best = min(best, n.packet(p, &c.parsed, bad, true, now))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -392,6 +393,34 @@ func TestNeighborsBetter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A router that answers for itself and claims the address of another one, which
+// is being asked, does not answer for that one.
+func TestNeighborsClaimed(t *testing.T) {
+	run(t, asktest.Options{Delay: ms}, ask.Options{}, func(t *testing.T, n *asktest.Network, c *ask.Client) {
+		liar, victim := ip("10.6.6.6"), ip("192.168.7.7")
+		claims := asktest.Router{Interfaces: []dvmrp.Interface{iface("10.6.6.6", 0, "10.9.9.9"), iface("192.168.7.7", 0, "10.9.9.9")}}
+		n.Handle(claims.Answer, liar)
+		good := asktest.Router{Interfaces: castor}
+		n.Handle(func(d ask.Datagram) []asktest.Answer {
+			all := good.Answer(d)
+			for i := range all {
+				all[i].After = 40 * ms // long after the liar's
+			}
+			return all
+		}, victim)
+		var running sync.WaitGroup
+		for _, router := range []netip.Addr{victim, liar} {
+			running.Go(func() {
+				all, err := c.Neighbors(context.Background(), ask.NeighborsQuestion{Router: router, Linger: -1})
+				if err != nil || len(all) != 1 || all[0].From != router {
+					t.Errorf("%s: got %+v, %v", router, all, err)
+				}
+			})
+		}
+		running.Wait()
+	})
 }
 
 // What claims to answer but does not list the address asked is not taken: a
