@@ -31,6 +31,7 @@ var documents = []struct {
 }{
 	{report.RoutersSchema, report.RoutersVersion, reflect.TypeFor[report.Routers]()},
 	{report.PathSchema, report.PathVersion, reflect.TypeFor[report.Path]()},
+	{report.MapSchema, report.MapVersion, reflect.TypeFor[report.Map]()},
 }
 
 // object is a JSON object of a schema.
@@ -147,7 +148,7 @@ func (n node) is(typ string) bool {
 }
 
 // nilSlices are the keys of arrays that may be null.
-var nilSlices = []string{"Interface.flags", "Router.interfaces"}
+var nilSlices = []string{"Interface.flags", "LinkEnd.flags", "MapRouter.interfaces", "Router.interfaces"}
 
 // walker holds a schema against Go types.
 type walker struct {
@@ -384,6 +385,16 @@ func sample(t *testing.T, name string) any {
 		h.Protocol, h.Code, h.Error, h.Unreliable[0].Field = "PIM/Static", "wrong_if", "text", "previous"
 		p.Next.Verdict, p.Next.Version.Capabilities, p.Causes[0].Code = report.NoMtrace, []string{"genid"}, "silent"
 		document = p
+	case report.MapSchema:
+		var m report.Map
+		fill(reflect.ValueOf(&m).Elem())
+		m.Document = head
+		r := &m.Routers[0]
+		r.State, r.Reason, r.Version.Capabilities, r.Interfaces[0].Flags = report.RouterAnswered, "", []string{"snmp"}, []string{}
+		l := &m.Links[0]
+		l.Kind, l.Ends[0].Flags = report.LinkTunnel, []string{"tunnel", "srcrt"}
+		l.Ends = append(l.Ends, l.Ends[0])
+		document = m
 	default:
 		t.Fatalf("no sample of %s", name)
 	}
