@@ -456,7 +456,7 @@ var documents = map[string]any{
 	"Head": report.Document{}, "Routers": report.Routers{}, "Router": report.Router{}, "Version": report.Version{},
 	"Interface": report.Interface{}, "Neighbor": report.Neighbor{},
 	"Path": report.Path{}, "Query": report.Query{}, "Hop": report.Hop{}, "Raw": report.RawBlock{}, "Unreliable": report.Unreliable{},
-	"Next": report.NextHop{}, "Change": report.PathChange{}, "Statistics": report.Statistics{}, "Link": report.Link{},
+	"Next": report.NextHop{}, "Change": report.PathChange{}, "Event": report.PathEvent{}, "Statistics": report.Statistics{}, "Link": report.Link{},
 	"Traffic": report.Traffic{}, "Count": report.Count{}, "Cause": report.Cause{},
 }
 

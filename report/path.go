@@ -11,6 +11,13 @@ const (
 	PathVersion = 1
 )
 
+// StatsSchema and StatsVersion name the document of mstat, which is a [Path] too:
+// one for each interval.
+const (
+	StatsSchema  = "mbone/mstat"
+	StatsVersion = 1
+)
+
 // Path is the document of mtrace: the way that multicast from a source takes to
 // a receiver, walked backwards.
 type Path struct {
@@ -41,6 +48,9 @@ type Path struct {
 	TTLRequired *int `json:"ttl_required"`
 	// Change says how this path differs from the one before it, in a watch.
 	Change *PathChange `json:"change"`
+	// Events are what has happened to the path since the document before, in a
+	// watch, in the order in which it was noticed.
+	Events []PathEvent `json:"events"`
 	// Statistics are what two or more traces of the same path say together.
 	Statistics *Statistics `json:"statistics"`
 	// Causes are what is likely wrong, the likeliest first.
@@ -175,8 +185,37 @@ type PathChange struct {
 	Reason string `json:"reason"`
 }
 
-// Statistics compare traces of one path. Differences are of 32-bit counters
-// that may wrap.
+// PathEvent is something that has happened to a path that is being watched.
+type PathEvent struct {
+	Kind PathEventKind `json:"kind"`
+	Time time.Time     `json:"time"` // when it was noticed
+	// Hop is where; 0 if at no hop. Address is that of the router there.
+	Hop     int     `json:"hop"`
+	Address Address `json:"address"`
+	Text    string  `json:"text"` // the same in words
+}
+
+// PathEventKind is the kind of an event.
+type PathEventKind string
+
+// The kinds of events.
+const (
+	// EventReset: the counters of the router began anew, as when it restarts.
+	EventReset PathEventKind = "reset"
+	// EventGroupReset: only its counter of the source and group did, as when its
+	// entry was made anew.
+	EventGroupReset PathEventKind = "group_reset"
+	// EventRouteChanged: from this hop on (0: only the number of hops differs) the
+	// path is another. Statistics begin anew.
+	EventRouteChanged PathEventKind = "route_changed"
+	// EventLost: the path does not answer any more from this hop on; 0: not at all.
+	EventLost PathEventKind = "lost"
+	// EventBack: it answers again, and is the same. Statistics go on.
+	EventBack PathEventKind = "back"
+)
+
+// Statistics compare traces of one path. The counters of routers have 32 bits;
+// here they are followed over their ends.
 type Statistics struct {
 	Samples  int          `json:"samples"`   // traces compared, 2 or more
 	Interval Milliseconds `json:"period_ms"` // between the last two
@@ -184,7 +223,7 @@ type Statistics struct {
 	// Links are those between two routers of the path and from the last router
 	// to the receiver; that one comes first.
 	Links []Link `json:"links"`
-	// Resets counts how often the counters of the path began anew.
+	// Resets counts how often the counters of a router began anew.
 	Resets int `json:"resets"`
 }
 
@@ -192,7 +231,8 @@ type Statistics struct {
 type Link struct {
 	From int `json:"from"` // number of the hop that sends
 	To   int `json:"to"`   // number of the hop that receives; 0: the receiver
-	// Last covers the time since the previous trace, Total since the first one.
+	// Last covers the time since the previous trace, Total since the first one, or
+	// since both ends could be compared.
 	Last  Traffic `json:"last"`
 	Total Traffic `json:"total"`
 	// TTL is what a packet needs at From to come to the receiver.
@@ -201,24 +241,55 @@ type Link struct {
 
 // Traffic is what went over a link in a time.
 type Traffic struct {
-	Seconds int `json:"seconds"` // by the sender's clock, rounded, at least 1
+	// Seconds is the time by the sender's clock, rounded, at least 1; that of each
+	// count is its period.
+	Seconds int `json:"seconds"`
 	// All is all multicast, Group that of the source and group.
 	All   Count `json:"all"`
 	Group Count `json:"group"`
 }
 
-// Count compares what one router sent with what the next one received; null
-// where a router does not say. Loss may be negative: on a LAN with several
-// senders more comes in than one of them sent.
+// Count compares what one router sent with what the next one received in the
+// same time; null where a router does not say. Loss may be negative: on a LAN
+// with several senders more comes in than one of them sent.
 type Count struct {
 	Sent        *int64   `json:"sent"`
 	Received    *int64   `json:"received"`
-	Lost        *int64   `json:"lost"`
+	Lost        *int64   `json:"lost"`         // null also where the two do not count the same
 	LossPercent *float64 `json:"loss_percent"` // null if nothing was sent
-	Rate        *float64 `json:"rate_pps"`
-	// Reliable is false if a router on either side counts wrongly.
+	// LossLow and LossHigh are the ends of the interval in which the link's chance
+	// to lose a packet is, with 95 % confidence (Wilson's score interval). They are
+	// null if LossPercent is, or is negative.
+	LossLow  *float64 `json:"loss_low_percent"`
+	LossHigh *float64 `json:"loss_high_percent"`
+	Rate     *float64 `json:"rate_pps"`
+	// Period is the time counted, by the sender's clock; null if nothing was.
+	Period *Milliseconds `json:"period_ms"`
+	// Reliable is false if a router on either side counts wrongly, or something else.
 	Reliable bool `json:"reliable"`
+	// Marks are what is to be known about these numbers.
+	Marks []Mark `json:"marks"`
 }
+
+// Mark is something to be known about a count.
+type Mark string
+
+// The marks, in the order in which they stand.
+const (
+	// MarkFewPackets: too few packets to tell the loss of the link: the interval
+	// from LossLow to LossHigh is wider than 10 percent.
+	MarkFewPackets Mark = "few_packets"
+	// MarkMoreReceived: more came in than went out.
+	MarkMoreReceived Mark = "more_received"
+	// MarkReset: the counters of a router on either side began anew. A total is
+	// since then, an interval has no count of that router.
+	MarkReset Mark = "reset"
+	// MarkWrongCounter: a router's counter is known to be wrong and left out.
+	MarkWrongCounter Mark = "wrong_counter"
+	// MarkOtherCount: one router counts the source, the other its network or all
+	// sources of the group. There is no loss then.
+	MarkOtherCount Mark = "other_count"
+)
 
 // Cause is something that is likely wrong.
 type Cause struct {

@@ -107,15 +107,14 @@ func (o *Overhearer) answer(a *ask.TraceAnswer) *report.Path {
 	t.merge(base{}, a, 0)
 	key := pathKey{m.Source, m.Receiver, m.Group}
 	s, known := o.paths.get(key)
-	if known && (len(t.hops) != len(s.previous) || differ(s.previous, t.hops) != nil ||
-		a.Received.Sub(received(s.previous)) > pathAge) {
-		known = false
-	}
-	if !known {
-		o.paths.put(key, &series{base: t.hops, previous: t.hops, samples: 1}, maxPaths)
+	known = known && differ(s.hops, t.hops) == nil && a.Received.Sub(s.previous) <= pathAge
+	var stats *report.Statistics
+	if known {
+		stats = s.statistics(t.hops)
 	} else {
-		s.markFractions(t.hops)
+		s = newSeries(a.Received, t.hops)
 	}
+	o.paths.put(key, s, maxPaths)
 	if last := t.hops[len(t.hops)-1]; !t.atSource() && unicast(last.Previous) {
 		t.next = &neighbor{NextHop: report.NextHop{Address: report.Address{Addr: last.Previous}, Verdict: report.IsNext}}
 		if last.Code != mtrace.CodeNoError {
@@ -125,11 +124,8 @@ func (o *Overhearer) answer(a *ask.TraceAnswer) *report.Path {
 	p := t.path("")
 	p.Reason = reason(p)
 	p.Complete = p.Reason == ""
-	if known {
-		s.samples++
-		p.Statistics = s.statistics(t.hops)
-		o.paths.put(key, s, maxPaths)
-	}
+	p.Statistics = stats
+	p.Events = s.told()
 	return p
 }
 

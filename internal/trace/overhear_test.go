@@ -220,8 +220,7 @@ func TestOldTimes(t *testing.T) {
 		t.Errorf("no time: %v", unknown.Arrival)
 	}
 	a, b := tracer(0x7cd50000), tracer(0x7cdf0100)
-	s := series{base: a.hops, previous: a.hops, samples: 1}
-	s.markFractions(b.hops)
+	newSeries(sent, a.hops).take(b.hops)
 	if r := b.hopReport(0); r.Arrival != nil || len(r.Unreliable) != 1 || r.Unreliable[0].Field != "arrival" {
 		t.Errorf("whole seconds: %v, %v", r.Arrival, r.Unreliable)
 	}

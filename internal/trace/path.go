@@ -26,6 +26,7 @@ func (t *Tracer) path(reason string) *report.Path {
 		Query:    t.queryReport(),
 		Reached:  t.atSource(),
 		Hops:     make([]report.Hop, len(t.hops)),
+		Events:   []report.PathEvent{},
 		Causes:   append(append([]report.Cause{}, t.causes...), codeCauses(t.hops, t.q.Source)...),
 	}
 	if t.next != nil {
@@ -105,9 +106,9 @@ func (t *Tracer) hopReport(i int) report.Hop {
 		Fatal:        h.Code.Fatal(),
 		WholeNet:     h.Mask.SubnetCount(),
 		GroupOnly:    h.Mask.GroupOnly(),
-		PacketsIn:    counter(h.PacketsIn),
-		PacketsOut:   counter(h.PacketsOut),
-		PacketsGroup: counter(h.PacketsGroup),
+		PacketsIn:    knownCount(h.PacketsIn),
+		PacketsOut:   knownCount(h.PacketsOut),
+		PacketsGroup: knownCount(h.PacketsGroup),
 		Asked:        report.Address{Addr: h.base.to},
 		Tries:        h.tries,
 		Unreliable:   []report.Unreliable{},
@@ -156,7 +157,7 @@ func known(a netip.Addr) report.Address {
 	return report.Address{Addr: a}
 }
 
-func counter(v uint32) *uint64 {
+func knownCount(v uint32) *uint64 {
 	if v == mtrace.Unknown {
 		return nil
 	}

@@ -56,6 +56,7 @@ type router struct {
 	spare bool
 	// rates of its counters per second; 0: unknown.
 	in, out, group float64
+	restarted      time.Time // when its counters began at 0; zero: never
 }
 
 // newChain makes the path 10.4.0.9 -> R3 -> R2 -> R1 -> 10.1.0.9 of mrouted
@@ -118,9 +119,12 @@ func (c *chain) answer(d ask.Datagram) []asktest.Answer {
 		return nil
 	}
 	seconds := time.Since(c.began).Seconds()
-	count := func(rate float64) uint32 {
+	count := func(r *router, rate float64) uint32 {
 		if rate == 0 {
 			return mtrace.Unknown
+		}
+		if !r.restarted.IsZero() {
+			return uint32(rate * time.Since(r.restarted).Seconds())
 		}
 		return uint32(uint64(4294967000 + rate*seconds)) // wraps around after three seconds
 	}
@@ -131,7 +135,7 @@ func (c *chain) answer(d ask.Datagram) []asktest.Answer {
 		}
 		b := r.Block
 		b.Arrival = mtrace.Time(time.Now().Add(time.Duration(i+1) * time.Millisecond))
-		b.PacketsIn, b.PacketsOut, b.PacketsGroup = count(r.in), count(r.out), count(r.group)
+		b.PacketsIn, b.PacketsOut, b.PacketsGroup = count(r, r.in), count(r, r.out), count(r, r.group)
 		m.Blocks = append(m.Blocks, b)
 		last := b.Previous.IsUnspecified() || b.Previous == source || b.Code == mtrace.CodeNoRoute
 		if len(m.Blocks) < int(m.Hops) && last && r.spare {

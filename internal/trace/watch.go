@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math"
+	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"mbone/internal/ask"
@@ -17,10 +18,6 @@ import (
 // has changed.
 const maxRestarts = 3
 
-// maxPacketRate is the most packets per second that a counter is believed to
-// have counted. What is more is no wrap around 32 bits: the counter began anew.
-const maxPacketRate = 20e6
-
 // Watch says what [Tracer.Run] does once the path is known.
 type Watch struct {
 	// Interval between the traces; 0: the default.
@@ -31,6 +28,9 @@ type Watch struct {
 	Statistics bool
 	// Partial makes statistics also of a path that silence has cut short.
 	Partial bool
+	// Keep lets the statistics of a loop go on over a time in which the path, or a
+	// part of it, did not answer. Without it they begin anew.
+	Keep bool
 }
 
 // Run traces the path, and again after each interval. It returns the latest
@@ -47,6 +47,8 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 	began := time.Now()
 	var last *report.Path
 	var change *report.PathChange
+	var s *series // of the path as it was last, if it may go on
+	var events []report.PathEvent
 	for restarts := 0; ; restarts++ {
 		p, err := t.Trace(ctx)
 		p.Change = change
@@ -59,6 +61,13 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 		default: // a link of this host is down: it may come back
 			t.step(report.PathStep{Kind: report.StepLost, Path: p})
 		}
+		if s = t.goOn(ctx, s, p); s != nil {
+			events = append(events, s.told()...)
+		}
+		p.Events, events = append(p.Events, events...), nil
+		if p.Statistics != nil {
+			t.step(report.PathStep{Kind: report.StepStatistics, Path: p})
+		}
 		if w.Loop {
 			if err := emit(p); err != nil {
 				return p, err
@@ -70,9 +79,17 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 			change = nil
 			err = t.wait(ctx, time.Now().Add(w.Interval))
 		} else {
-			s := &series{began: began, base: t.hops, previous: t.hops, samples: 1}
+			if s == nil {
+				t.settle(ctx)
+				s = newSeries(began, t.hops)
+				s.lost = cutShort(p)
+				s.partial = s.lost
+			}
 			p, err = t.repeat(ctx, w, s, p, emit)
-			change = s.change
+			change, events = s.change, s.told()
+			if !w.Keep || s.over {
+				s = nil
+			}
 		}
 		switch {
 		case err != nil && w.Loop && ctx.Err() != nil:
@@ -92,31 +109,88 @@ func cutShort(p *report.Path) bool {
 // pathLost is why a path changes, or ends, that answered before.
 const pathLost = "the path does not answer any more"
 
-// series is a row of traces of one path.
-type series struct {
-	began time.Time // of the watch
-	// base is the first trace, or the first one after counters began anew.
-	base, previous []hop
-	samples        int
-	resets         int
-	change         *report.PathChange
+// goOn lets a series go on with the path that was just traced, or returns nil if
+// that is another one. A path that goes on has statistics.
+func (t *Tracer) goOn(ctx context.Context, s *series, p *report.Path) *series {
+	if s == nil {
+		return nil
+	}
+	lost, n := s.lost, len(t.hops)
+	s.lost = n == 0 || cutShort(p)
+	if s.silent && !s.lost { // not for long
+		lost = true
+		s.note(report.EventLost, 0, netip.Addr{}, pathLost)
+	}
+	s.silent = false
+	if n > 0 {
+		if change := s.differ(t.hops, s.lost); change != nil {
+			p.Change = change
+			p.Change.After = report.Milliseconds(time.Since(s.began))
+			p.Events = append(s.told(), changed(change, t.hops))
+			return nil
+		}
+		p.Change = nil // it is the path that it was
+		s.partial = s.partial && s.lost
+	}
+	switch {
+	case s.lost && !lost && n == 0:
+		s.note(report.EventLost, 0, netip.Addr{}, pathLost)
+	case s.lost && !lost:
+		s.note(report.EventLost, n+1, p.Next.Address.Addr, "does not answer any more")
+	case lost && !s.lost:
+		s.note(report.EventBack, 0, netip.Addr{}, "the path answers again, and is the same: statistics go on")
+	}
+	if n > 0 && t.settle(ctx) {
+		p.Statistics = s.statistics(t.hops)
+	}
+	return s
+}
+
+// differ says how a path that was traced anew differs from that of the series:
+// one that silence has cut short may have fewer hops, and one that was cut short
+// may have more now.
+func (s *series) differ(now []hop, cut bool) *report.PathChange {
+	old := make([]hop, len(s.routers))
+	for i, r := range s.routers {
+		old[i] = r.hop
+	}
+	n := min(len(old), len(now))
+	if len(now) < len(old) && cut || len(now) > len(old) && s.partial {
+		old, now = old[:n], now[:n]
+	}
+	return differ(old, now)
+}
+
+// changed is the event of a path that has become another one.
+func changed(c *report.PathChange, hops []hop) report.PathEvent {
+	e := report.PathEvent{Kind: report.EventRouteChanged, Time: time.Now(), Hop: c.Hop, Text: c.Reason}
+	if c.Hop > 0 {
+		at := hops[c.Hop-1].addr()
+		e.Address = known(at)
+		e.Text = fmt.Sprintf("hop %d: %s; now it is %s", c.Hop, c.Reason, at)
+	}
+	return e
+}
+
+// settle asks for all parts of the path again if they were answered at different
+// times: what was sent and what was received is to be compared over the same
+// time. It reports whether the path is as it was.
+func (t *Tracer) settle(ctx context.Context) bool {
+	if t.hops[0].base == t.hops[len(t.hops)-1].base {
+		return true
+	}
+	hops, err := t.sample(ctx)
+	if err != nil || differ(t.hops, hops) != nil {
+		return false
+	}
+	t.hops = hops
+	return true
 }
 
 // repeat traces the path of s again and again, once if there is no loop, until
 // it changes or is lost (s.change).
 func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path, emit func(*report.Path) error) (*report.Path, error) {
-	if t.hops[0].base != t.hops[len(t.hops)-1].base {
-		// The parts were answered at different times: what was sent and what
-		// was received is to be compared over the same time.
-		hops, err := t.sample(ctx)
-		if err != nil && !errors.Is(err, ask.ErrNoAnswer) {
-			return p, err
-		}
-		if err == nil && differ(t.hops, hops) == nil {
-			t.hops, s.base, s.previous = hops, hops, hops
-		}
-	}
-	first := received(s.base)
+	first := received(t.hops)
 	if !w.Statistics {
 		t.step(report.PathStep{Kind: report.StepWatch})
 	}
@@ -128,10 +202,13 @@ func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path,
 			t.begun = time.Now()
 		}
 		hops, err := t.sample(ctx)
+		if err == nil && w.Loop && s.lost && len(hops) == len(t.hops) {
+			hops, err = t.behind(ctx, hops)
+		}
 		if ctx.Err() != nil || err != nil && !w.Loop && !errors.Is(err, ask.ErrNoAnswer) {
 			return p, cmp.Or(ctx.Err(), err)
 		}
-		after := time.Since(s.began)
+		after := report.Milliseconds(time.Since(s.began))
 		if err != nil {
 			t.step(report.PathStep{Kind: report.StepLost})
 			if !w.Loop {
@@ -139,27 +216,42 @@ func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path,
 				lost.Complete, lost.Reason = false, pathLost
 				return &lost, ask.ErrNoAnswer
 			}
-			s.change = &report.PathChange{After: report.Milliseconds(after), Reason: pathLost}
+			if w.Keep { // the path that is looked for now tells what is lost
+				s.silent = true
+			} else {
+				s.note(report.EventLost, 0, netip.Addr{}, pathLost)
+			}
+			s.change = &report.PathChange{After: after, Reason: pathLost}
 			return p, nil
 		}
 		if s.change = differ(t.hops, hops); s.change != nil {
-			s.change.After = report.Milliseconds(after)
+			s.change.After = after
+			if w.Keep && s.lost && s.change.Hop == 0 && len(hops) > len(t.hops) {
+				t.step(report.PathStep{Kind: report.StepNoWait}) // what was lost is back
+				return p, nil
+			}
+			s.over = true
+			s.events = append(s.events, changed(s.change, hops))
 			t.hops = hops
 			p = t.path("")
 			p.Change = s.change
 			t.step(report.PathStep{Kind: report.StepChanged, Path: p})
 			return p, nil
 		}
-		s.markFractions(hops)
+		var stats *report.Statistics
+		if w.Statistics {
+			stats = s.statistics(hops)
+		} else {
+			s.take(hops)
+		}
 		t.hops = hops
-		s.samples++
 		next := t.path("")
 		next.Reason, next.Complete = p.Reason, p.Complete
+		next.Statistics, next.Events = stats, s.told()
 		if p = next; !w.Statistics {
 			t.step(report.PathStep{Kind: report.StepSame, Path: p})
 			continue
 		}
-		p.Statistics = s.statistics(hops)
 		t.step(report.PathStep{Kind: report.StepStatistics, Path: p})
 		if !w.Loop {
 			return p, nil
@@ -168,6 +260,36 @@ func (t *Tracer) repeat(ctx context.Context, w Watch, s *series, p *report.Path,
 			return p, err
 		}
 	}
+}
+
+// behind asks once whether what silence has cut off answers again: the usual way
+// for all hops, then the silent router itself. The hops it returns are more than
+// the known ones if so. Nobody answering is no error.
+func (t *Tracer) behind(ctx context.Context, hops []hop) ([]hop, error) {
+	n := len(hops)
+	last := &hops[n-1]
+	b := last.base
+	was := last.answer.Query.Message
+	bases := []base{b}
+	if t.next != nil && unicast(t.next.Address.Addr) {
+		bases = append(bases, base{to: t.next.Address.Addr, receiver: last.Incoming, skip: n})
+	}
+	known := t.last
+	for _, b := range bases {
+		a, err := t.ask1(ctx, plan{tries: 1, query: func(int) ask.TraceQuery {
+			return t.query(b, t.limit(), response{was.Response, was.ResponseTTL})
+		}})
+		switch {
+		case errors.Is(err, ask.ErrNoAnswer):
+			continue
+		case err != nil:
+			return nil, err
+		case b.skip+len(a.Message.Blocks) > n:
+			return append(hops[:b.skip:b.skip], hopsOf(b, a)...), nil
+		}
+		t.last = known // the answer that the hops are of
+	}
+	return hops, nil
 }
 
 // await waits for the time of the next trace.
@@ -235,118 +357,4 @@ func differ(old, now []hop) *report.PathChange {
 		return &report.PathChange{Reason: "trace length changed"}
 	}
 	return nil
-}
-
-// markFractions finds routers whose times have no fraction in two samples.
-func (s *series) markFractions(hops []hop) {
-	for i := range hops {
-		if hops[i].Arrival != 0 && mtrace.NoFraction(s.previous[i].Arrival, hops[i].Arrival) {
-			hops[i].noFraction = true
-		}
-	}
-}
-
-// statistics compares the newest trace with the ones before, and keeps it.
-func (s *series) statistics(now []hop) *report.Statistics {
-	links := make([]report.Link, len(now))
-	ttls := linkTTLs(now)
-	reset := false
-	for i := range now {
-		links[i] = report.Link{From: i + 1, To: i, TTL: ttls[i]}
-		var began bool
-		links[i].Last, began = traffic(s.previous, now, i)
-		reset = reset || began
-		links[i].Total, began = traffic(s.base, now, i)
-		reset = reset || began
-	}
-	at := received(now)
-	stats := &report.Statistics{
-		Samples:  s.samples,
-		Interval: report.Milliseconds(at.Sub(received(s.previous))),
-		Total:    report.Milliseconds(at.Sub(received(s.base))),
-		Links:    links,
-	}
-	if reset {
-		s.resets++
-		s.base = now
-	}
-	stats.Resets = s.resets
-	s.previous = now
-	return stats
-}
-
-// traffic returns what went over link i between two traces, and whether a
-// counter began anew in between.
-func traffic(old, now []hop, i int) (t report.Traffic, reset bool) {
-	seconds := received(now).Sub(received(old)).Seconds()
-	a, okA := old[i].arrival()
-	b, okB := now[i].arrival()
-	if d := since(a, b); okA && okB && d > 0 {
-		seconds = d.Seconds()
-	}
-	t.Seconds = max(1, int(math.Round(seconds)))
-	d := differences{seconds: max(seconds, 1)}
-	out := d.between(old[i].PacketsOut, now[i].PacketsOut)
-	group := d.between(old[i].group(), now[i].group())
-	var in, groupIn *int64
-	reliable := !now[i].frr()
-	if i > 0 {
-		in = d.between(old[i-1].PacketsIn, now[i-1].PacketsIn)
-		groupIn = d.between(old[i-1].group(), now[i-1].group())
-		reliable = reliable && !now[i-1].frr() && now[i].Mask.SubnetCount() == now[i-1].Mask.SubnetCount()
-	}
-	t.All = count(out, in, seconds)
-	t.Group = count(group, groupIn, seconds)
-	t.All.Reliable, t.Group.Reliable = true, reliable
-	return t, d.reset
-}
-
-// group is the (S,G) counter, unless it is known to be wrong.
-func (h *hop) group() uint32 {
-	if h.frr() {
-		return mtrace.Unknown
-	}
-	return h.PacketsGroup
-}
-
-// differences subtracts counters.
-type differences struct {
-	seconds float64
-	reset   bool
-}
-
-// between returns how much a 32-bit counter has counted; nil if it is unknown
-// or began anew.
-func (d *differences) between(old, now uint32) *int64 {
-	if old == mtrace.Unknown || now == mtrace.Unknown {
-		return nil
-	}
-	n := int64(now - old)
-	if float64(n)/d.seconds > maxPacketRate {
-		d.reset = true
-		return nil
-	}
-	return &n
-}
-
-// count compares what was sent with what was received; either may be unknown.
-func count(sent, received *int64, seconds float64) report.Count {
-	c := report.Count{Sent: sent, Received: received}
-	base := sent
-	if sent == nil {
-		base = received
-	}
-	if base != nil && seconds > 0 {
-		rate := float64(*base) / seconds
-		c.Rate = &rate
-	}
-	if sent != nil && received != nil {
-		lost := *sent - *received
-		c.Lost = &lost
-		if *sent > 0 {
-			percent := 100 * float64(lost) / float64(*sent)
-			c.LossPercent = &percent
-		}
-	}
-	return c
 }

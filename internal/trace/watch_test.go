@@ -107,65 +107,6 @@ func TestStatisticsUnreliable(t *testing.T) {
 	})
 }
 
-// TestCountersBeginAnew: a router that restarts spoils one interval, and the
-// total counts from then on.
-func TestCountersBeginAnew(t *testing.T) {
-	old := []hop{{Block: mtrace.Block{PacketsOut: 5000, PacketsGroup: 10, Arrival: 1 << 16}, answer: &ask.TraceAnswer{}}}
-	now := []hop{{Block: mtrace.Block{PacketsOut: 30, PacketsGroup: 20, Arrival: 11 << 16}, answer: &ask.TraceAnswer{}}}
-	later := []hop{{Block: mtrace.Block{PacketsOut: 130, PacketsGroup: 40, Arrival: 21 << 16}, answer: &ask.TraceAnswer{}}}
-	s := series{base: old, previous: old, samples: 1}
-	first := s.statistics(now)
-	if l := first.Links[0]; l.Last.All.Sent != nil || first.Resets != 1 || *l.Last.Group.Sent != 10 {
-		t.Errorf("%s, group %s, %d resets", countText(l.Last.All), countText(l.Last.Group), first.Resets)
-	}
-	second := s.statistics(later)
-	if l := second.Links[0]; *l.Last.All.Sent != 100 || *l.Total.All.Sent != 100 || *l.Total.Group.Sent != 20 || second.Resets != 1 {
-		t.Errorf("last %s, total %s, %d resets", countText(l.Last.All), countText(l.Total.All), second.Resets)
-	}
-}
-
-// TestTrafficSeconds: a loop keeps to its times, so that an answer that was late
-// makes the next interval shorter. 1.9 s are not one second, nor twice the rate.
-func TestTrafficSeconds(t *testing.T) {
-	for elapsed, want := range map[time.Duration]int{
-		100 * time.Millisecond: 1, 1400 * time.Millisecond: 1, 1900 * time.Millisecond: 2, 2100 * time.Millisecond: 2, 9990 * time.Millisecond: 10,
-	} {
-		old := []hop{{answer: &ask.TraceAnswer{Received: recordedAt}}}
-		now := []hop{{answer: &ask.TraceAnswer{Received: recordedAt.Add(elapsed)}}}
-		if got, _ := traffic(old, now, 0); got.Seconds != want {
-			t.Errorf("%v: %d s, want %d", elapsed, got.Seconds, want)
-		}
-	}
-}
-
-func TestDifferences(t *testing.T) {
-	for _, test := range []struct {
-		old, now uint32
-		want     string
-	}{
-		{5, 8, "3"},
-		{8, 8, "0"},
-		{0xfffffff0, 0x10, "32"},      // wrapped
-		{0xfffffffe, 0, "2"},          // wrapped past the value for unknown
-		{8, 5, "reset"},               // 4 billion packets in ten seconds
-		{0xf0000000, 5, "reset"},      // 268 million
-		{mtrace.Unknown, 5, "?"},      //
-		{5, mtrace.Unknown, "?"},      //
-		{0, 199_999_999, "199999999"}, // just below what is believed
-	} {
-		d := differences{seconds: 10}
-		got := "?"
-		if n := d.between(test.old, test.now); n != nil {
-			got = fmt.Sprint(*n)
-		} else if d.reset {
-			got = "reset"
-		}
-		if got != test.want {
-			t.Errorf("%d to %d: %s, want %s", test.old, test.now, got, test.want)
-		}
-	}
-}
-
 // TestLoop watches a path through a change of the route, a router that answers
 // no more and comes back, until the user ends it.
 func TestLoop(t *testing.T) {
