@@ -31,6 +31,7 @@ var documents = []struct {
 }{
 	{report.RoutersSchema, report.RoutersVersion, reflect.TypeFor[report.Routers]()},
 	{report.PathSchema, report.PathVersion, reflect.TypeFor[report.Path]()},
+	{report.StatsSchema, report.StatsVersion, reflect.TypeFor[report.Path]()},
 	{report.MapSchema, report.MapVersion, reflect.TypeFor[report.Map]()},
 }
 
@@ -377,13 +378,17 @@ func sample(t *testing.T, name string) any {
 		r := router()
 		r.Conflicts = []report.Router{router()}
 		document = report.Routers{Document: head, Routers: []report.Router{r}}
-	case report.PathSchema:
+	case report.PathSchema, report.StatsSchema:
 		var p report.Path
 		fill(reflect.ValueOf(&p).Elem())
 		p.Document, p.Method = head, report.MethodFull
 		h := &p.Hops[0]
 		h.Protocol, h.Code, h.Error, h.Unreliable[0].Field = "PIM/Static", "wrong_if", "text", "previous"
 		p.Next.Verdict, p.Next.Version.Capabilities, p.Causes[0].Code = report.NoMtrace, []string{"genid"}, "silent"
+		p.Events[0].Kind = report.EventReset
+		for _, traffic := range []*report.Traffic{&p.Statistics.Links[0].Last, &p.Statistics.Links[0].Total} {
+			traffic.All.Marks, traffic.Group.Marks = []report.Mark{report.MarkReset}, []report.Mark{}
+		}
 		document = p
 	case report.MapSchema:
 		var m report.Map
