@@ -16,7 +16,7 @@ import (
 )
 
 // client asks in a host as the tools do.
-func client(t *testing.T, h *lab.Host) *ask.Client {
+func client(t testing.TB, h *lab.Host) *ask.Client {
 	t.Helper()
 	c := ask.New(lab.Within(t, h, func() (ask.Transport, error) { return ask.Open(ask.RawOptions{}) }), ask.Options{Rate: 10_000})
 	t.Cleanup(func() { c.Close() })
@@ -146,5 +146,32 @@ func TestLoss(t *testing.T) {
 	}
 	if got := s.Stats(); got.Questions != asked || got.Lost != asked-answered || got.Overflow != 0 {
 		t.Errorf("got %+v, %d answered", got, answered)
+	}
+}
+
+// BenchmarkServe asks 50,000 routers, 20 ms away, at 10,000 questions a second.
+func BenchmarkServe(b *testing.B) {
+	l := Start(b, 1)[0]
+	n := Make(Typical(1, 50_000))
+	reachable := n.Reachable()
+	s := l.Serve(b, n, Conditions{RoundTrip: 20 * time.Millisecond})
+	c := client(b, l.Asker)
+	for b.Loop() {
+		began := time.Now()
+		var running sync.WaitGroup
+		for _, r := range reachable {
+			running.Go(func() {
+				if _, err := c.Neighbors(b.Context(), crawlQuestion(r.Addresses()[0])); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		running.Wait()
+		b.ReportMetric(float64(len(reachable))/time.Since(began).Seconds(), "answers/s")
+	}
+	stats, asked := s.Stats(), c.Stats()
+	b.ReportMetric(float64(asked.Sent)/float64(b.N)/float64(len(reachable)), "questions/router")
+	if stats.Overflow > 0 {
+		b.Errorf("%d questions were too many", stats.Overflow)
 	}
 }
