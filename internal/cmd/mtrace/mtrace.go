@@ -106,7 +106,7 @@ func (m *command) spec() *cli.Spec {
 		Schema:        report.PathSchema,
 		SchemaVersion: report.PathVersion,
 		Empty: func(d report.Document) any {
-			return &report.Path{Document: d, Method: report.MethodNone, Hops: []report.Hop{}, Causes: []report.Cause{}}
+			return &report.Path{Document: d, Method: report.MethodNone, Hops: []report.Hop{}, Events: []report.PathEvent{}, Causes: []report.Cause{}}
 		},
 		Notes:  []string{"Exit: 0 the source is reached, 1 it is not, 2 bad usage, 3 could not ask."},
 		Action: m.run,
@@ -242,7 +242,7 @@ func (m *command) trace(ctx context.Context, t target) error {
 	begin := &report.Path{
 		Document: report.Document{Schema: report.PathSchema, Version: report.PathVersion, Complete: true, Time: time.Now()},
 		Source:   report.Address{Addr: q.Source}, Receiver: report.Address{Addr: q.Receiver}, Group: report.Address{Addr: q.Group},
-		Method: report.MethodNone, Hops: []report.Hop{}, Causes: []report.Cause{},
+		Method: report.MethodNone, Hops: []report.Hop{}, Events: []report.PathEvent{}, Causes: []report.Cause{},
 	}
 	if err := m.step(ctx, report.PathStep{Kind: report.StepBegin, Path: begin}); err != nil {
 		return err
