@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -339,5 +340,60 @@ func TestCompletionScripts(t *testing.T) {
 	}
 	if code, _, stderr := run(t, "--completion", "tcsh"); code != 2 || !strings.Contains(stderr, "not one of bash, zsh, fish") {
 		t.Errorf("got %d %q", code, stderr)
+	}
+}
+
+// A letter of a classic program chooses a format as -o does.
+func TestFormatLetters(t *testing.T) {
+	tests := []struct {
+		args   string
+		format string
+		code   int
+		stderr string
+	}{
+		{"", "text", 0, ""},
+		{"-g", "graphed", 0, ""},
+		{"-g -o graphed -g", "graphed", 0, ""},
+		{"-g --json", "json", 2, "sample: output formats json and graphed contradict each other; see sample --help\n"},
+		{"-o text -g", "text", 2, "sample: output formats text and graphed contradict each other; see sample --help\n"},
+	}
+	for _, tt := range tests {
+		var stdout, stderr bytes.Buffer
+		format := ""
+		spec := &Spec{
+			Name: "sample", Formats: []string{"text", "graphed", "json"}, FormatLetters: []FormatLetter{{"g", "graphed"}},
+			Action: func(_ context.Context, c *Call) error { format = c.Format; return nil },
+		}
+		code := Run(t.Context(), spec, strings.Fields(tt.args), nil, &stdout, &stderr)
+		if code != tt.code || stderr.String() != tt.stderr || code == 0 && format != tt.format {
+			t.Errorf("%q: got %d %q %q", tt.args, code, format, &stderr)
+		}
+		if isDocument := json.Valid(stdout.Bytes()); isDocument != (tt.format == "json") {
+			t.Errorf("%q: got %q", tt.args, &stdout)
+		}
+	}
+}
+
+// Networks are masked, an address is the network of itself, and all that are
+// given count.
+func TestPrefixes(t *testing.T) {
+	var got []netip.Prefix
+	spec := &Spec{
+		Name: "sample", Flags: []Flag{Prefixes(&got, "within", "CIDR", "networks")},
+		Action: func(context.Context, *Call) error { return nil },
+	}
+	args := []string{"--within", "10.1.2.3/8", "--within=192.0.2.1", "--within", "0.0.0.0/0"}
+	if code := Run(t.Context(), spec, args, nil, io.Discard, io.Discard); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("0.0.0.0/0")}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, bad := range []string{"", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "::/0", "::1", "::ffff:10.0.0.0/104", "10.0.0.0/8,10.0.0.0/9"} {
+		var stderr bytes.Buffer
+		if code := Run(t.Context(), spec, []string{"--within", bad}, nil, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "not an IPv4 network") {
+			t.Errorf("%q: got %d %q", bad, code, &stderr)
+		}
 	}
 }
