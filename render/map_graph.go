@@ -22,7 +22,7 @@ type mapGraph struct {
 }
 
 // nodeRoom is the room of a node and the two short lines of text below it.
-var nodeRoom = layout.Box{Width: 104, Height: 56}
+var nodeRoom = layout.Box{Width: 112, Height: 58}
 
 // hasHub is whether a link is drawn as a node with a line to each of its ends.
 func hasHub(l *report.MapLink) bool { return l.Kind == report.LinkLAN || len(l.Ends) != 2 }

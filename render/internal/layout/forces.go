@@ -13,7 +13,7 @@ const (
 	firstMove = 1.0
 	slower    = 0.96
 	// repulsion is how strongly nodes push each other away, at the distance of an edge.
-	repulsion = 0.25
+	repulsion = 0.5
 	// opening is how wide a cell of the tree may look from a node for all nodes in
 	// it to be taken as one (J. Barnes, P. Hut, 1986).
 	opening = 1.0
@@ -151,7 +151,7 @@ func (t *tree) push(i int, at vector) vector {
 			// In one place: each goes its own way.
 			line, square = vector{math.Sqrt(float64(i + 1)), 1}, 1
 		}
-		force = force.plus(line.times(mul(repulsion, float64(c.count)) / square))
+		force = force.plus(line.times(mul(repulsion, float64(c.count)) / mul(square, math.Sqrt(square))))
 	}
 	return force
 }

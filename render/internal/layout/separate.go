@@ -7,7 +7,10 @@ import (
 
 const (
 	// edgeLength is the length of an edge, in widths of a box.
-	edgeLength = 1.1
+	edgeLength = 0.8
+	// stretch is how much longer edges are from left to right than up and down,
+	// as screens are wider than high.
+	stretch = 1.25
 	// crowded is the share of nodes whose box may overlap another one before the
 	// picture is enlarged, by the factor of enlarge at a time.
 	crowded = 0.3
@@ -24,7 +27,7 @@ func (p *part) separate(room Box) {
 	boxes := make([]vector, len(p.at))
 	for {
 		for i, a := range p.at {
-			boxes[i] = vector{mul(a.x, scale) / (width + 1), mul(a.y, scale) / (height + 1)}
+			boxes[i] = vector{mul(mul(a.x, scale), stretch) / (width + 1), mul(a.y, scale) / (height + 1)}
 		}
 		if float64(overlapping(boxes)) <= mul(crowded, float64(len(boxes))) {
 			break
