@@ -15,9 +15,13 @@ type dot struct {
 	nodes map[string]bool
 }
 
-func newDOT(name string) *dot {
+// newDOT begins a graph; the statements are for all of it, "edge [dir=none]".
+func newDOT(name string, statements ...string) *dot {
 	d := &dot{nodes: make(map[string]bool)}
-	fmt.Fprintf(&d.text, "digraph %s {\n  node [shape=box];\n", name)
+	fmt.Fprintf(&d.text, "digraph %s {\n", name)
+	for _, s := range append([]string{"node [shape=box]"}, statements...) {
+		fmt.Fprintf(&d.text, "  %s;\n", s)
+	}
 	return d
 }
 
@@ -45,11 +49,12 @@ func dotAttributes(label, attributes []string) string {
 }
 
 // dotQuote is a quoted string of the DOT language that shows its lines as they
-// are: a backslash would begin one of Graphviz' own escapes.
+// are: a backslash would begin one of Graphviz' own escapes, and an ampersand a
+// character of HTML.
 func dotQuote(lines ...string) string {
 	quoted := make([]string, len(lines))
 	for i, line := range lines {
-		quoted[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(report.Printable(line))
+		quoted[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;").Replace(report.Printable(line))
 	}
 	return `"` + strings.Join(quoted, `\n`) + `"`
 }

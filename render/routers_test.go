@@ -19,19 +19,24 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files; read the diff
 // mrinfo-lab-14-1.txt are what mrouted's mrinfo printed of real answers.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
-	file = "testdata/" + file
 	if *rewrite {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+		if err := os.WriteFile("testdata/"+file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(file)
+	if want := readFile(t, file); got != want {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+// readFile returns a file of testdata.
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
-	}
+	return string(b)
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
