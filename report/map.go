@@ -10,6 +10,9 @@ const (
 
 // Map is the document of map-mbone: the routers of a network, as they were found
 // by asking one after the other for its neighbours, and the links between them.
+//
+// It is Complete if the crawl came to its end and one of the routers that it
+// began with answered; routers that are silent elsewhere do not matter.
 type Map struct {
 	Document
 	// Start are the addresses that the crawl began with; 224.0.0.1 stands for all
@@ -19,7 +22,8 @@ type Map struct {
 	Flood bool `json:"flood"`
 	// Within are the networks that the crawl was held to; empty: none.
 	Within []netip.Prefix `json:"within"`
-	// MaxDepth is the most steps from the start that were gone; null: no bound.
+	// MaxDepth is the most steps from the start within which routers were asked,
+	// one-sided steps included; null: no bound.
 	MaxDepth *int `json:"max_depth"`
 	// Routers are sorted by address.
 	Routers []MapRouter `json:"routers"`
@@ -45,15 +49,19 @@ const (
 type MapRouter struct {
 	// Address stands for the router everywhere in the map. It is the address that
 	// answered if the crawl began with this router, else its lowest one, so that
-	// two crawls of one network agree.
+	// two crawls of one network agree. It is a loopback address only if no other
+	// one is known.
 	Address netip.Addr `json:"address"`
 	Name    *string    `json:"name"`
-	// Aliases are its other addresses, sorted.
+	// Aliases are its other addresses, sorted: those at which it answered, or that
+	// it calls its own and nothing speaks against that.
 	Aliases []Neighbor  `json:"aliases"`
 	State   RouterState `json:"state"`
 	// Reason says in words why it is silent or was not asked; empty if it answered.
 	Reason string `json:"reason"`
-	// Depth is the number of steps from the start; 0 at the start.
+	// Depth is the number of steps from the start; 0 at the start. A step is a pair
+	// of routers that name each other; one-sided ones count only on the way to
+	// routers that are not reached otherwise.
 	Depth int `json:"depth"`
 	// The rest is unknown if it did not answer: see Router.
 	Version    *Version      `json:"version"`
@@ -66,8 +74,10 @@ type MapRouter struct {
 	BadChecksum  bool `json:"bad_checksum"`
 	Uncertain    bool `json:"uncertain"`
 	Contradicted bool `json:"contradicted"`
-	// Disputed are addresses that it calls its own, but at which another router
-	// answers: they are no aliases of it.
+	// Disputed are addresses that it calls its own, but that are no aliases of it:
+	// another router answers there, or calls it its own, too, or somebody names the
+	// address as a neighbour, nobody answers there, and no neighbour confirms that
+	// it is this router's.
 	Disputed []netip.Addr `json:"disputed"`
 }
 

@@ -1,5 +1,15 @@
 // Package topo finds the routers of a multicast network by asking one after the
 // other for its neighbours, and makes a map of what they say.
+//
+// It works in two halves. A crawl ([Run], crawl.go) decides who is asked, and
+// collects answers. A build (build.go) makes a map of answers, whoever collected
+// them ([FromAnswers] takes those of a recording), in three steps: whose address
+// is it (identity.go), what joins the routers (links.go), and how far they are
+// from the start (depth.go). Both halves look things up in the same index of who
+// says what (evidence.go).
+//
+// A build depends on the set of answers only, not on their order. No single
+// router is believed: what it says of itself holds as far as the others agree.
 package topo
 
 import (
@@ -7,7 +17,6 @@ import (
 	"net/netip"
 
 	"mbone/internal/ask"
-	"mbone/report"
 )
 
 // Asker asks routers. *ask.Client satisfies it.
@@ -25,31 +34,22 @@ type Crawl struct {
 	// Within, unless empty, are the networks outside of which nobody is asked but
 	// the start.
 	Within []netip.Prefix
-	// Depth is the most steps from the start; negative: no bound.
+	// Depth is the most steps from the start; negative: no bound. A step leads
+	// from a router to one that it names.
 	Depth int
-	// Question is what every router is asked; its Router is filled in.
+	// Question is what every router is asked; its Router is filled in. A negative
+	// Linger is taken as such as long as nobody else claims the address asked.
 	Question ask.NeighborsQuestion
 	// InFlight is the number of routers asked at once; 0: [ask.DefaultInFlight].
 	InFlight int
-	// Tell, unless nil, is called now and then, and at the end.
+	// Tell, unless nil, is called now and then, and at the end, by the goroutine
+	// that called [Run].
 	Tell func(Progress)
 }
 
 // Progress counts routers during a crawl.
 type Progress struct {
 	Answered    int
-	Silent      int
+	Silent      int // addresses that did not answer; some may turn out to be aliases
 	Outstanding int // asked, or still to be asked
-}
-
-// Run crawls until nothing is outstanding, or ctx ends: the map is then what is
-// known, not complete, with the reason. The error says why nobody could be
-// asked.
-func Run(ctx context.Context, a Asker, c Crawl) (*report.Map, error) {
-	panic("not written")
-}
-
-// FromAnswers makes a map of answers in a recording.
-func FromAnswers(answers []ask.NeighborsAnswer) *report.Map {
-	panic("not written")
 }

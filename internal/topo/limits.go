@@ -1,0 +1,18 @@
+package topo
+
+// What a crawl keeps and does. All of it is bounded, whoever says whatever.
+const (
+	// maxAddresses is how many addresses one crawl knows: ten times the routers
+	// of the largest network that anybody is known to have had.
+	maxAddresses = 500_000
+	// maxRecords is how many interfaces and names of neighbours of all answers one
+	// crawl keeps: at some 50 bytes each, about 250 MB.
+	maxRecords = 5_000_000
+	// maxNames is how many neighbours, and how many interfaces, of one router are
+	// followed: more than any router has, few enough that one that invents them
+	// costs seconds.
+	maxNames = 4096
+	// maxAlike is how many routers may have an interface with the same address and
+	// the same neighbour before that says nothing about any of them.
+	maxAlike = 64
+)
