@@ -1,22 +1,18 @@
 package mtrace
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"mbone/internal/ask"
 	"mbone/internal/ask/asktest"
-	"mbone/internal/cli"
-	"mbone/internal/names"
+	"mbone/internal/cmd/tracing/tracingtest"
 	"mbone/internal/trace"
 	"mbone/proto/mtrace"
 	"mbone/report"
@@ -25,115 +21,16 @@ import (
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// network is a host 10.1.0.9 with one link and routers behind it, and a resolver.
-type network struct {
-	*asktest.Network
-	t       *testing.T
-	joins   []int // how many datagrams had been sent when a group was joined
-	hosts   map[string][]netip.Addr
-	names   map[netip.Addr]string
-	slow    time.Duration // of every look-up
-	openErr error
+// network is a network in which mtrace is run.
+type network struct{ *tracingtest.Network }
 
-	mu     sync.Mutex
-	blocks []mtrace.Block // of the whole path
-	silent int            // first hop that does not answer; 0: none
-	began  time.Time
-}
+var here = tracingtest.Here
 
-var here = addr("10.1.0.9")
-
-func newNetwork(t *testing.T) *network {
-	n := &network{
-		Network: asktest.New(asktest.Options{Delay: time.Millisecond, Source: here}), t: t,
-		hosts: map[string][]netip.Addr{}, names: map[netip.Addr]string{}, began: time.Now(),
-	}
-	block := func(in, out, previous string) mtrace.Block {
-		return mtrace.Block{
-			Incoming: addr(in), Outgoing: addr(out), Previous: addr(previous),
-			Protocol: mtrace.ProtocolDVMRP, FwdTTL: 1, Mask: 24,
-		}
-	}
-	n.blocks = []mtrace.Block{
-		block("10.2.0.1", "10.1.0.1", "10.2.0.2"),
-		block("10.3.0.1", "10.2.0.2", "10.3.0.2"),
-		block("10.4.0.1", "10.3.0.2", "0.0.0.0"),
-	}
-	n.Handle(n.answer, addr("224.0.0.2"), addr("224.2.2.2"), addr("224.2.0.1"), addr("10.1.0.1"))
-	return n
-}
-
-// Join implements ask.Transport.
-func (n *network) Join(group netip.Addr, ifIndex int) error {
-	n.joins = append(n.joins, len(n.Sent()))
-	return n.Network.Join(group, ifIndex)
-}
-
-// answer answers as the path would.
-func (n *network) answer(d ask.Datagram) []asktest.Answer {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p := asktest.Path{From: addr("10.4.0.1"), Silent: n.silent}
-	for i, b := range n.blocks {
-		b.Arrival = mtrace.Time(time.Now().Add(time.Duration(i+1) * 100 * time.Microsecond))
-		packets := uint32(10 * time.Since(n.began).Seconds())
-		b.PacketsIn, b.PacketsOut, b.PacketsGroup = packets, packets, packets
-		p.Blocks = append(p.Blocks, b)
-	}
-	return p.Answer(d)
-}
-
-// Lookup implements names.Resolver.
-func (n *network) Lookup(_ context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a}, nil
-	}
-	if a, ok := n.hosts[host]; ok {
-		return a, nil
-	}
-	return nil, errors.New("unknown name")
-}
-
-// Name implements names.Resolver: each look-up takes its time.
-func (n *network) Name(ctx context.Context, a netip.Addr) string {
-	if n.slow == 0 {
-		return n.names[a]
-	}
-	select {
-	case <-time.After(n.slow):
-		return n.names[a]
-	case <-ctx.Done():
-		return ""
-	}
-}
+func newNetwork(t *testing.T) *network { return &network{tracingtest.NewNetwork(t)} }
 
 // run runs mtrace in the network.
 func (n *network) run(ctx context.Context, args string) (code int, stdout, stderr string) {
-	var out bytes.Buffer
-	code, stderr = n.runTo(ctx, args, &out)
-	return code, out.String(), stderr
-}
-
-func (n *network) runTo(ctx context.Context, args string, out io.Writer) (code int, stderr string) {
-	m := newCommand(world{
-		open: func() (ask.Transport, error) {
-			if n.openErr != nil {
-				return nil, n.openErr
-			}
-			return n, nil
-		},
-		names: func(*cli.Asking) (names.Resolver, error) { return n, nil },
-		links: func() ([]link, error) {
-			return []link{
-				{netip.MustParsePrefix("127.0.0.1/8"), 1, "lo", false},
-				{netip.MustParsePrefix("10.1.0.9/24"), 1, "eth0", true},
-				{netip.MustParsePrefix("10.9.0.9/24"), 2, "eth1", true},
-			}, nil
-		},
-	})
-	var err bytes.Buffer
-	code = cli.Run(ctx, m.spec(), strings.Fields(args), strings.NewReader(""), out, &err)
-	return code, err.String()
+	return tracingtest.Run(ctx, newCommand(n.World()).spec(), args)
 }
 
 const (
@@ -178,8 +75,8 @@ func TestText(t *testing.T) {
 
 `},
 		{name: "names", args: "-s callisto castor 224.2.2.2", change: func(n *network) {
-			n.hosts["callisto"], n.hosts["castor"] = []netip.Addr{addr("10.4.0.9")}, []netip.Addr{here}
-			n.names[here], n.names[addr("10.3.0.1")] = "castor.example", "scar.example"
+			n.Hosts["callisto"], n.Hosts["castor"] = []netip.Addr{addr("10.4.0.9")}, []netip.Addr{here}
+			n.Names[here], n.Names[addr("10.3.0.1")] = "castor.example", "scar.example"
 		}, stdout: start + `
   0  castor.example (10.1.0.9)
  -1  ? (10.1.0.1)  DVMRP  thresh^ 1  
@@ -204,21 +101,21 @@ Querying reverse path, maximum 2 hops...
 ` + end,
 			stderr: "mtrace: the limit of 2 hops is reached\n"},
 		{name: "codes are no failure", args: "-ns" + args, change: func(n *network) {
-			n.blocks[0].Code, n.blocks[2].Code = mtrace.CodePruneSent, mtrace.CodePruneRcvd
+			n.Blocks[0].Code, n.Blocks[2].Code = mtrace.CodePruneSent, mtrace.CodePruneRcvd
 		}, stdout: strings.NewReplacer("-1  10.1.0.1  DVMRP  thresh^ 1  ", "-1  10.1.0.1  DVMRP  thresh^ 1  Prune sent upstream",
 			"-3  10.3.0.2  DVMRP  thresh^ 1  ", "-3  10.3.0.2  DVMRP  thresh^ 1  Output pruned").Replace(start + hops + end)},
 		{name: "FRR's counter", args: "-ns" + args, change: func(n *network) {
-			b := &n.blocks[2]
+			b := &n.Blocks[2]
 			b.Protocol, b.Mask, b.Previous = mtrace.ProtocolPIM, 0x20, addr("10.4.0.9")
 			n.Handle(func(d ask.Datagram) []asktest.Answer {
-				p := asktest.Path{From: b.Incoming, Blocks: slices.Clone(n.blocks)}
+				p := asktest.Path{From: b.Incoming, Blocks: slices.Clone(n.Blocks)}
 				p.Blocks[2].PacketsIn, p.Blocks[2].PacketsOut, p.Blocks[2].PacketsGroup = mtrace.Unknown, mtrace.Unknown, 0xc8000000
 				return p.Answer(d)
 			}, addr("224.0.0.2"))
 		}, stdout: strings.Replace(start+hops+end, "-3  10.3.0.2  DVMRP", "-3  10.3.0.2  PIM", 1),
 			stderr: "mtrace: hop 3, 10.3.0.2: packets_group is unreliable: FRR sends an old count, with its bytes in the order of its own machine\n" +
 				"mtrace: hop 3, 10.3.0.2: previous is unreliable: FRR names the source here where there is no previous hop\n"},
-		{name: "silence behind the first hop", args: "-n" + args, change: func(n *network) { n.silent = 2 }, code: 1,
+		{name: "silence behind the first hop", args: "-n" + args, change: func(n *network) { n.Silent = 2 }, code: 1,
 			stdout: start + `* switching to hop-by-hop:
   0  10.1.0.9
  -1  10.1.0.1  DVMRP  thresh^ 1  
@@ -232,14 +129,14 @@ mtrace: perhaps answers from behind hop 1, 10.1.0.1, do not come back: a Linux m
 mtrace: perhaps hop 1, 10.1.0.1, does not pass requests on to 10.2.0.2
 mtrace: perhaps 10.2.0.2 is down, filters IGMP, or has no way back to 10.1.0.9
 `},
-		{name: "not past a silent hop", args: "-ns -e0 -q1 -w1" + args, change: func(n *network) { n.silent = 2 }, code: 1,
+		{name: "not past a silent hop", args: "-ns -e0 -q1 -w1" + args, change: func(n *network) { n.Silent = 2 }, code: 1,
 			stdout: start + "* switching to hop-by-hop:\n  0  10.1.0.9\n -1  10.1.0.1  DVMRP  thresh^ 1  \n -2  * * * * * * 10.2.0.2 didn't respond\n" + end,
 			stderr: `mtrace: hop 1, 10.1.0.1, did not pass the request on to 10.2.0.2, or no answer came back
 mtrace: perhaps answers from behind hop 1, 10.1.0.1, do not come back: a Linux multicast router swallows packets with Router Alert; set "no router-alert" in the mrouted.conf of all routers
 mtrace: perhaps hop 1, 10.1.0.1, does not pass requests on to 10.2.0.2
 mtrace: perhaps 10.2.0.2 is down, filters IGMP, or has no way back to 10.1.0.9
 `},
-		{name: "nobody", args: "-n" + args, change: func(n *network) { n.silent = 1 }, code: 1,
+		{name: "nobody", args: "-n" + args, change: func(n *network) { n.Silent = 1 }, code: 1,
 			stdout: start + `* switching to hop-by-hop:
   0  10.1.0.9
  -1  * * * * * Timed out receiving responses
@@ -248,7 +145,7 @@ Perhaps no local router has a route for source 10.4.0.9
 			stderr: `mtrace: nobody answered
 mtrace: perhaps no multicast router on the link of 10.1.0.9 knows mtrace and has a route to 10.4.0.9; name the router with -g
 `},
-		{name: "nobody elsewhere", args: "-n -q1 10.4.0.9 10.7.7.7 224.2.2.2", change: func(n *network) { n.silent = 1 }, code: 1,
+		{name: "nobody elsewhere", args: "-n -q1 10.4.0.9 10.7.7.7 224.2.2.2", change: func(n *network) { n.Silent = 1 }, code: 1,
 			stdout: `Mtrace from 10.4.0.9 to 10.7.7.7 via group 224.2.2.2
 Querying full reverse path... * switching to hop-by-hop:
   0  10.7.7.7
@@ -272,10 +169,10 @@ Querying full reverse path...
 ` + end, code: 1, stderr: "mtrace: nothing came from behind hop 3, 10.3.0.2\n"},
 		{name: "a weak trace", args: "-ns 10.4.0.9 0.0.0.0", stdout: strings.Replace(start, "224.2.2.2", "0.0.0.0", 1) + hops + end},
 		{name: "this host as gateway", args: "-ns -g 10.1.0.9" + args, change: func(n *network) {
-			n.Handle(n.answer, here)
+			n.Handle(n.Answer, here)
 		}, stdout: start + hops + end},
 		{name: "no permission", args: "-n" + args, code: 3, change: func(n *network) {
-			n.openErr = &ask.OpError{Op: "open", Object: "raw socket", Err: errors.New("not permitted"), Fix: "be root"}
+			n.OpenErr = &ask.OpError{Op: "open", Object: "raw socket", Err: errors.New("not permitted"), Fix: "be root"}
 		}, stderr: "mtrace: open raw socket: not permitted; be root\n"},
 		{name: "unknown name", args: "nobody", code: 3, stderr: "mtrace: nobody: unknown name; check the name, or give the address\n"},
 	} {
@@ -299,7 +196,7 @@ Querying full reverse path...
 func TestSlowNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		n.slow = time.Hour
+		n.Slow = time.Hour
 		began := time.Now()
 		code, stdout, _ := n.run(context.Background(), "-s --dns-timeout 0.5"+args)
 		// The hops and the source stand in two steps.
@@ -345,7 +242,7 @@ func documents(t *testing.T, out string) []report.Path {
 func TestJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		n.names[here] = "castor.example"
+		n.Names[here] = "castor.example"
 		code, stdout, stderr := n.run(context.Background(), "--json"+args)
 		all := documents(t, stdout)
 		if code != 0 || stderr != "" || len(all) != 1 {
@@ -375,8 +272,8 @@ func TestJSONFailures(t *testing.T) {
 	}{
 		{"usage", "", nil, 2, "missing argument: the source of the multicast; see mtrace --help", 1},
 		{"unknown name", "nobody", nil, 3, "nobody: unknown name; check the name, or give the address", 1},
-		{"nobody", "10.4.0.9", func(n *network) { n.silent = 1 }, 1, "nobody answered", 2},
-		{"silence", "10.4.0.9", func(n *network) { n.silent = 2 }, 1,
+		{"nobody", "10.4.0.9", func(n *network) { n.Silent = 1 }, 1, "nobody answered", 2},
+		{"silence", "10.4.0.9", func(n *network) { n.Silent = 2 }, 1,
 			"hop 1, 10.1.0.1, did not pass the request on to 10.2.0.2, or no answer came back", 4},
 		{"one link", "10.1.0.5", nil, 0, "", 0},
 	} {
@@ -419,11 +316,7 @@ func TestWatchText(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 		defer cancel()
 		n := newNetwork(t)
-		time.AfterFunc(15*time.Second, func() {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.blocks[1].Incoming = addr("10.3.0.7")
-		})
+		n.At(15*time.Second, func() { n.Blocks[1].Incoming = addr("10.3.0.7") })
 		code, stdout, stderr := n.run(ctx, "-nP"+args)
 		lines := strings.TrimPrefix(hops, "\n  0  10.1.0.9\n")
 		lines = strings.TrimSuffix(lines, " -4  10.4.0.9\n")
@@ -448,7 +341,7 @@ func TestInterrupted(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			if test.hops == 1 {
-				n.silent = 2
+				n.Silent = 2
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), test.after)
 			defer cancel()
@@ -473,7 +366,7 @@ func TestPassive(t *testing.T) {
 		inject := func(id uint32, packets uint32) {
 			m := mtrace.Message{
 				Type: mtrace.TypeResponse, Hops: 32, Group: addr("224.2.2.2"), Source: addr("10.4.0.9"), Receiver: addr("10.1.0.7"),
-				Response: trace.ResponseGroup, ResponseTTL: 64, QueryID: id, Blocks: slices.Clone(n.blocks),
+				Response: trace.ResponseGroup, ResponseTTL: 64, QueryID: id, Blocks: slices.Clone(n.Blocks),
 			}
 			for i := range m.Blocks {
 				m.Blocks[i].Arrival = mtrace.Time(time.Now().Add(300 * time.Millisecond))
@@ -507,8 +400,8 @@ func TestJoin(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			n.run(context.Background(), args+" 10.4.0.9")
-			if first := slices.Equal(n.joins, []int{0}); n.Joined(trace.ResponseGroup) != want || first != want {
-				t.Errorf("mtrace %s: joined after %v datagrams, want %v", args, n.joins, want)
+			if first := slices.Equal(n.Joins, []int{0}); n.Joined(trace.ResponseGroup) != want || first != want {
+				t.Errorf("mtrace %s: joined after %v datagrams, want %v", args, n.Joins, want)
 			}
 		})
 	}
@@ -540,25 +433,13 @@ func TestInterface(t *testing.T) {
 	}
 }
 
-// brokenPipe fails after the first line.
-type brokenPipe struct{ left int }
-
-var errPipe = errors.New("broken pipe")
-
-func (b *brokenPipe) Write(p []byte) (int, error) {
-	if b.left--; b.left < 0 {
-		return 0, errPipe
-	}
-	return len(p), nil
-}
-
 // TestBrokenPipe: nobody reads any more, so a loop ends.
 func TestBrokenPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		defer cancel()
 		began := time.Now()
-		code, _ := newNetwork(t).runTo(ctx, "-nl"+args, &brokenPipe{5})
+		code, _ := tracingtest.RunTo(ctx, newCommand(newNetwork(t).World()).spec(), "-nl"+args, &tracingtest.BrokenPipe{Left: 5})
 		if code != 3 || time.Since(began) > time.Minute {
 			t.Errorf("exit code %d after %v", code, time.Since(began))
 		}

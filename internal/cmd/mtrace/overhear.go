@@ -2,34 +2,26 @@ package mtrace
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"slices"
 
 	"mbone/internal/ask"
 	"mbone/internal/cli"
-	"mbone/internal/record"
+	"mbone/internal/cmd/tracing"
 	"mbone/internal/trace"
 	"mbone/report"
 )
 
 // listen prints the traces of others until the run ends (-p).
-func (m *command) listen(ctx context.Context, t target) error {
-	links, err := m.links()
-	if err != nil {
-		return &cli.Error{Code: cli.ExitFailed, What: "interfaces of this host", Err: err}
-	}
-	via, err := m.viaOf(links)
+func (m *command) listen(ctx context.Context, t tracing.Target) error {
+	via, err := m.ViaOf()
 	if err != nil {
 		return err
 	}
 	group := trace.ResponseGroup
-	if t.response.IsMulticast() {
-		group = t.response
+	if t.Response.IsMulticast() {
+		group = t.Response
 	}
-	o := trace.Overhearer{Match: t.matches}
-	err = m.client.Listen(ctx, group, via.IfIndex, func(p *ask.Packet) error {
+	o := trace.Overhearer{Match: t.Matches}
+	err = m.Client.Listen(ctx, group, via.IfIndex, func(p *ask.Packet) error {
 		path := o.Packet(p)
 		if path == nil {
 			return nil
@@ -52,25 +44,15 @@ func (m *command) listen(ctx context.Context, t target) error {
 
 // read prints the traces of a recording.
 func (m *command) read(ctx context.Context) error {
-	t, err := m.target(ctx)
+	t, err := m.Target(ctx)
 	if err != nil {
 		return err
 	}
-	file, err := m.asking.Recording(ctx, m.call.Stdin)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	o := trace.Overhearer{Match: t.matches}
 	reached := true
 	var paths []*report.Path // for JSON: the form depends on how many there are
-	damage := m.packets(ctx, file, func(p *ask.Packet) error {
-		path := o.Packet(p)
-		if path == nil {
-			return nil
-		}
+	whole, err := m.Recorded(ctx, t, func(path *report.Path) error {
 		reached = reached && path.Reached
-		if m.call.JSON() {
+		if m.Call.JSON() {
 			paths = append(paths, path)
 			return nil
 		}
@@ -79,72 +61,21 @@ func (m *command) read(ctx context.Context) error {
 		}
 		return m.show(ctx, path)
 	})
-	found := m.shown + len(paths)
-	switch {
-	case errors.Is(damage, errOutput):
-		return damage
-	case damage != nil && ctx.Err() != nil:
-		m.call.Warn("%s: %s; shown is what came before", m.asking.RecordingName(), cli.Interrupted(ctx))
-	case damage != nil && found == 0:
-		return &cli.Error{
-			Code: cli.ExitFailed, What: m.asking.RecordingName(), Err: damage,
-			Fix: "a recording is a file in pcap or pcapng form, as tcpdump -w makes it",
-		}
-	case damage != nil:
-		m.call.Warn("%s: %v; shown is what came before", m.asking.RecordingName(), damage)
-	}
-	if found == 0 {
-		what := "; record while somebody asks: tcpdump -w FILE igmp"
-		if n := o.Unanswered(); n > 0 {
-			what = fmt.Sprintf(", but %d without; record where the answers come by", n)
-		}
-		return &cli.Error{Code: cli.ExitIncomplete, What: fmt.Sprintf("%s: no answered query for %s in it%s", m.asking.RecordingName(), t.describe(), what)}
+	if err != nil {
+		return err
 	}
 	if len(paths) > 1 {
-		m.call.Format = "ndjson"
+		m.Call.Format = "ndjson"
 	}
 	for _, p := range paths {
 		if err := m.show(context.WithoutCancel(ctx), p); err != nil {
 			return err
 		}
 	}
-	if damage != nil || !reached {
+	if !whole || !reached {
 		return cli.Exit(cli.ExitIncomplete)
 	}
 	return nil
-}
-
-// errOutput marks an error of the output among those of the input.
-var errOutput = errors.New("output")
-
-// packets calls fn with every packet of a recording until ctx ends.
-func (m *command) packets(ctx context.Context, r io.Reader, fn func(*ask.Packet) error) error {
-	packets := make(chan ask.Packet)
-	ended := make(chan error, 1)
-	go func() { // it may hang in r, which may be a pipe
-		ended <- record.Read(r, func(p *ask.Packet) error {
-			copied := *p
-			copied.Message = slices.Clone(p.Message)
-			select {
-			case packets <- copied:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	for {
-		select {
-		case p := <-packets:
-			if err := fn(&p); err != nil {
-				return fmt.Errorf("%w: %w", errOutput, err)
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-ended:
-			return err
-		}
-	}
 }
 
 // recorded prints a trace of a recording as the program printed it that asked.
