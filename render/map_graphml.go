@@ -113,7 +113,7 @@ func MapGraphML(w io.Writer, m *report.Map) error {
 	d := dataOf("graph")
 	d.text("schema", fmt.Sprintf("%s %d", report.MapSchema, report.MapVersion))
 	d.text("time", m.Time.Format(time.RFC3339Nano))
-	d.text("start", words(m.Start))
+	d.text("start", spaced(m.Start))
 	d.flag("flood", m.Flood)
 	d.flag("complete", m.Complete)
 	d.text("reason", m.Reason)
@@ -205,7 +205,7 @@ func routerData(r *report.MapRouter) []graphMLData {
 		d.flag("uncertain", r.Uncertain)
 		d.flag("contradicted", r.Contradicted)
 	}
-	d.text("disputed", words(r.Disputed))
+	d.text("disputed", spaced(r.Disputed))
 	return d.data
 }
 
@@ -247,8 +247,8 @@ func (d *elementData) end(side string, e report.LinkEnd) {
 	}
 }
 
-// words are values with spaces between them.
-func words[T fmt.Stringer](values []T) string {
+// spaced are values with spaces between them.
+func spaced[T fmt.Stringer](values []T) string {
 	all := make([]string, len(values))
 	for i, v := range values {
 		all[i] = v.String()

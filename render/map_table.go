@@ -130,7 +130,7 @@ func mapNotes(r *report.MapRouter) []string {
 		for i, a := range r.Disputed {
 			claimed[i] = a.String()
 		}
-		notes = append(notes, "claims "+listed(claimed)+" of another router")
+		notes = append(notes, "disputed: "+listed(claimed))
 	}
 	return notes
 }

@@ -14,11 +14,11 @@ import (
 	"mbone/report"
 )
 
-func text(o MapOptions) func(io.Writer, *report.Map) error {
+func mapText(o MapOptions) func(io.Writer, *report.Map) error {
 	return func(w io.Writer, m *report.Map) error { return MapText(w, m, o) }
 }
 
-func graphEd(o MapOptions) func(io.Writer, *report.Map) error {
+func mapGraphEd(o MapOptions) func(io.Writer, *report.Map) error {
 	return func(w io.Writer, m *report.Map) error { return MapGraphEd(w, m, o) }
 }
 
@@ -81,20 +81,20 @@ func TestMapTextAsClassic(t *testing.T) {
 		m      *report.Map
 		format func(io.Writer, *report.Map) error
 	}{
-		{"classic-names.txt", named, text(MapOptions{})},
-		{"classic-names-graphed.txt", named, graphEd(MapOptions{})},
-		{"classic-lan.txt", lan, text(numeric)},
-		{"classic-lan-graphed.txt", lan, graphEd(numeric)},
-		{"classic-tunnels.txt", tunnels, text(numeric)},
-		{"classic-tunnels-graphed.txt", tunnels, graphEd(numeric)},
-		{"classic-old.txt", oldMap(), text(numeric)},
-		{"classic-single.txt", singleMap(), text(numeric)},
-		{"classic-single-graphed.txt", singleMap(), graphEd(numeric)},
-		{"classic-unanswered.txt", unansweredMap(), text(numeric)},
-		{"classic-unanswered-graphed.txt", unansweredMap(), graphEd(numeric)},
-		{"classic-unanswered-single.txt", alone, text(numeric)},
-		{"classic-empty.txt", emptyMap(), text(numeric)},
-		{"classic-empty-graphed.txt", emptyMap(), graphEd(numeric)},
+		{"classic-names.txt", named, mapText(MapOptions{})},
+		{"classic-names-graphed.txt", named, mapGraphEd(MapOptions{})},
+		{"classic-lan.txt", lan, mapText(numeric)},
+		{"classic-lan-graphed.txt", lan, mapGraphEd(numeric)},
+		{"classic-tunnels.txt", tunnels, mapText(numeric)},
+		{"classic-tunnels-graphed.txt", tunnels, mapGraphEd(numeric)},
+		{"classic-old.txt", oldMap(), mapText(numeric)},
+		{"classic-single.txt", singleMap(), mapText(numeric)},
+		{"classic-single-graphed.txt", singleMap(), mapGraphEd(numeric)},
+		{"classic-unanswered.txt", unansweredMap(), mapText(numeric)},
+		{"classic-unanswered-graphed.txt", unansweredMap(), mapGraphEd(numeric)},
+		{"classic-unanswered-single.txt", alone, mapText(numeric)},
+		{"classic-empty.txt", emptyMap(), mapText(numeric)},
+		{"classic-empty-graphed.txt", emptyMap(), mapGraphEd(numeric)},
 	} {
 		want := readFile(t, tt.file)
 		got := rendered(t, tt.m, tt.format)
@@ -119,7 +119,7 @@ func sortedEntries(s string) []string {
 
 // Routers are sorted by address as a person does it.
 func TestMapTextOrder(t *testing.T) {
-	heads := regexp.MustCompile(`(?m)^\d[^:]*`).FindAllString(rendered(t, tunnelMap(), text(MapOptions{})), -1)
+	heads := regexp.MustCompile(`(?m)^\d[^:]*`).FindAllString(rendered(t, tunnelMap(), mapText(MapOptions{})), -1)
 	want := []string{"10.3.0.1", "10.3.9.1", "10.3.9.2", "10.4.0.1", "172.16.0.1", "192.168.200.1"}
 	if !slices.Equal(heads, want) {
 		t.Errorf("the order is %v, want %v", heads, want)
@@ -128,7 +128,7 @@ func TestMapTextOrder(t *testing.T) {
 
 // Each pair of interfaces that name each other is one edge, with what both say.
 func TestMapGraphEdParallelLinks(t *testing.T) {
-	got := rendered(t, oldMap(), graphEd(MapOptions{}))
+	got := rendered(t, oldMap(), mapGraphEd(MapOptions{}))
 	want := "    33555722 \"1/1,2/8P\"\n    33555722 \"1/1P\"\n    ;\n"
 	if !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
@@ -138,7 +138,7 @@ func TestMapGraphEdParallelLinks(t *testing.T) {
 	for i := range m.Routers[0].Interfaces {
 		m.Routers[0].Interfaces[i].Flags = nil // it knows the old form only, too
 	}
-	got = rendered(t, m, graphEd(MapOptions{}))
+	got = rendered(t, m, mapGraphEd(MapOptions{}))
 	if want = strings.ReplaceAll(want, "P", ""); !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
 	}
@@ -157,7 +157,7 @@ func TestMapGraphEdNetworkAndTunnel(t *testing.T) {
 	add(one, (*one)[1], 5)
 	*two = slices.Insert(*two, 0, (*two)[0])
 	(*two)[0].Metric, (*two)[0].Flags = 7, []string{"tunnel"}
-	got := rendered(t, m, graphEd(MapOptions{Numeric: true}))
+	got := rendered(t, m, mapGraphEd(MapOptions{Numeric: true}))
 	want := "\"10.0.0.1\" \n    33619978 \"5/1,7/1E\"\n    33619978 \"1/1P\"\n    ;\n"
 	if !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
@@ -166,7 +166,7 @@ func TestMapGraphEdNetworkAndTunnel(t *testing.T) {
 
 func TestMapFormats(t *testing.T) {
 	formats := map[string]func(io.Writer, *report.Map) error{
-		".txt": text(MapOptions{}), "-graphed.txt": graphEd(MapOptions{}), "-table.txt": MapTable,
+		".txt": mapText(MapOptions{}), "-graphed.txt": mapGraphEd(MapOptions{}), "-table.txt": MapTable,
 		".dot": MapDOT, ".graphml": MapGraphML,
 	}
 	goldens := map[string][]string{
