@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"mbone/internal/cli"
+	mapmbone "mbone/internal/cmd/map-mbone"
 	"mbone/internal/cmd/mrinfo"
 	"mbone/internal/cmd/mtrace"
 	"mbone/internal/lab"
@@ -27,16 +30,18 @@ const defaultShell = "/bin/sh"
 // although nothing was installed. Each host has a /run of its own.
 const toolDir = "/run/mbone/bin"
 
-var tools = []string{"mroutd", "mrinfo", "mtrace"}
+// tools are all programs but mroutd itself.
+var tools = map[string]func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int{
+	"map-mbone": mapmbone.Run,
+	"mrinfo":    mrinfo.Run,
+	"mtrace":    mtrace.Run,
+}
 
 // Command returns the Run function of the tool that is called by this name; it is
 // mroutd's for any other name.
 func Command(name string) func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	switch filepath.Base(name) {
-	case "mrinfo":
-		return mrinfo.Run
-	case "mtrace":
-		return mtrace.Run
+	if run := tools[filepath.Base(name)]; run != nil {
+		return run
 	}
 	return Run
 }
@@ -203,7 +208,7 @@ func installTools() error {
 	if err := os.MkdirAll(toolDir, 0o755); err != nil {
 		return err
 	}
-	for _, name := range tools {
+	for _, name := range append(slices.Collect(maps.Keys(tools)), "mroutd") {
 		if err := os.Symlink(program, filepath.Join(toolDir, name)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
