@@ -48,13 +48,15 @@ func dotAttributes(label, attributes []string) string {
 	return " [" + strings.Join(append([]string{"label=" + dotQuote(label...)}, attributes...), ", ") + "]"
 }
 
+var dotEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;")
+
 // dotQuote is a quoted string of the DOT language that shows its lines as they
 // are: a backslash would begin one of Graphviz' own escapes, and an ampersand a
 // character of HTML.
 func dotQuote(lines ...string) string {
 	quoted := make([]string, len(lines))
 	for i, line := range lines {
-		quoted[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;").Replace(report.Printable(line))
+		quoted[i] = dotEscapes.Replace(report.Printable(line))
 	}
 	return `"` + strings.Join(quoted, `\n`) + `"`
 }

@@ -164,10 +164,10 @@ func octetsOf(a netip.Addr) (octets [4]byte) {
 	return octets
 }
 
+var graphEdEscapes = strings.NewReplacer(`"`, "\ufffd", `\`, "\ufffd")
+
 // graphEdText is a text between quotes: GraphEd knows no way to quote a quote.
-func graphEdText(s string) string {
-	return strings.NewReplacer(`"`, "\ufffd", `\`, "\ufffd").Replace(report.Printable(s))
-}
+func graphEdText(s string) string { return graphEdEscapes.Replace(report.Printable(s)) }
 
 // mapIndex finds the routers and names of a map by address.
 type mapIndex struct {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"mbone/proto/dvmrp"
 	"mbone/report"
 )
 
@@ -38,8 +39,8 @@ func rendered(t *testing.T, m *report.Map, format func(io.Writer, *report.Map) e
 }
 
 // The files classic-*.txt are what the map-mbone of mrouted 4.6 printed, asking
-// responders that answered by script what the maps here hold; only the date is
-// that of the maps. Its order of routers is another one: the last octet counts
+// responders that answered by script what the maps here hold, and in lab-14-1
+// four hosts with mrouted; only the date is that of the maps. Its order of routers is another one: the last octet counts
 // most. All else must be the same.
 func TestMapTextAsClassic(t *testing.T) {
 	named := chainMap()
@@ -83,6 +84,8 @@ func TestMapTextAsClassic(t *testing.T) {
 	}{
 		{"classic-names.txt", named, mapText(MapOptions{})},
 		{"classic-names-graphed.txt", named, mapGraphEd(MapOptions{})},
+		{"classic-lab-14-1.txt", lab141Map(), mapText(numeric)},
+		{"classic-lab-14-1-graphed.txt", lab141Map(), mapGraphEd(numeric)},
 		{"classic-lan.txt", lan, mapText(numeric)},
 		{"classic-lan-graphed.txt", lan, mapGraphEd(numeric)},
 		{"classic-tunnels.txt", tunnels, mapText(numeric)},
@@ -102,6 +105,27 @@ func TestMapTextAsClassic(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant, in another order\n%s", tt.file, got, want)
 		}
 	}
+}
+
+// lab141Map is the network of internal/lab/topologies/lab-14-1.lab, of which one
+// router did not answer at either of its addresses.
+func lab141Map() *report.Map {
+	return newMap("192.168.14.254", []report.MapRouter{
+		mapRouter("192.168.7.254", 0,
+			iface("192.168.14.254", 1, 1, dvmrp.FlagQuerier, "192.168.14.1"),
+			iface("192.168.7.254", 1, 1, dvmrp.FlagQuerier, "192.168.7.7")),
+		mapRouter("192.168.2.7", 1,
+			iface("192.168.2.7", 1, 1, dvmrp.FlagQuerier, "192.168.2.254"),
+			iface("192.168.7.7", 1, 1, dvmrp.FlagQuerier, "192.168.7.254"),
+			iface("192.168.80.1", 1, 1, dvmrp.FlagQuerier, "192.168.80.254")),
+		mapRouter("192.168.2.254", 2,
+			iface("192.168.1.254", 1, 1, 0, "192.168.1.1"),
+			iface("192.168.2.254", 1, 1, 0, "192.168.2.7"),
+			iface("192.168.80.254", 1, 1, 0, "192.168.80.1"),
+			iface("211.11.117.206", 1, 1, dvmrp.FlagQuerier, "0.0.0.0")),
+		unknownRouter("192.168.1.1", 3, report.RouterSilent, "no answer"),
+		unknownRouter("192.168.14.1", 1, report.RouterSilent, "no answer"),
+	})
 }
 
 // sortedEntries are the routers of a classic output, in an order of their own.
