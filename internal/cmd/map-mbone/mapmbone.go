@@ -260,7 +260,7 @@ var errNamesTime = errors.New("it takes too long")
 
 // name fills in the host names of all addresses that are shown, those of routers
 // first, within a time that does not depend on their number. It returns a line
-// that says which are missing, empty if none is.
+// that says how many are missing, empty if none is.
 func (m *command) name(ctx context.Context, d *report.Map) (missing string) {
 	if m.asking.Numeric {
 		return ""
@@ -281,10 +281,17 @@ func (m *command) name(ctx context.Context, d *report.Map) (missing string) {
 			*name = &n
 		}
 	})
-	if err == nil || ctx.Err() != nil { // whoever ends the run does not wait for names
+	missed, ok := errors.AsType[*names.MissedError](err)
+	switch {
+	case !ok:
+		return ""
+	case ctx.Err() == nil:
+		return missed.Error() + "; --dns-timeout gives them more time, -n looks none up"
+	case len(m.problems) > 0: // the crawl was ended, and with it all else
 		return ""
 	}
-	return fmt.Sprintf("%v; --dns-timeout gives them more time, -n looks none up", err)
+	missed.Err = errors.New(cli.Interrupted(ctx))
+	return missed.Error()
 }
 
 // each calls fn with every address that may have a name and the place of it.

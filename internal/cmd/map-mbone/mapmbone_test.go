@@ -339,6 +339,24 @@ func TestSlowNames(t *testing.T) {
 	})
 }
 
+// A run that is ended while names are looked up has its map, and says what it
+// lacks.
+func TestEndedNaming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork()
+		w.delay = time.Hour
+		began := time.Now()
+		code, stdout, stderr := w.run(t.Context(), "--deadline 0.5 10.0.1.1")
+		if took := time.Since(began); took > 510*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		want := "map-mbone: the names of 4 of 4 addresses could not be found out: the time of --deadline is over\n"
+		if code != 0 || stdout != "\n"+r1Text || stderr != want {
+			t.Errorf("got %d\n%s%s", code, stdout, stderr)
+		}
+	})
+}
+
 // Many warnings of one kind do not fill the screen.
 func TestWarningsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
