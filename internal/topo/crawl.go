@@ -34,11 +34,10 @@ func Run(ctx context.Context, a Asker, c Crawl) (*report.Map, error) {
 	if err := k.failure(); err != nil {
 		return nil, err
 	}
-	var ended error
-	if k.cut || k.unfinished() {
-		ended = context.Cause(ctx)
+	if k.broken == nil && (k.cut || k.unfinished()) {
+		k.broken = context.Cause(ctx)
 	}
-	m := k.build(ended)
+	m := k.build()
 	took := report.Milliseconds(time.Since(began))
 	m.Took = &took
 	if c.Tell != nil {
@@ -64,8 +63,10 @@ type crawler struct {
 	queue    queue
 	inFlight int
 	records  int
+	limits   limits
 	limit    string // which was hit
-	cut      bool   // an answer was cut off by the end of the context
+	cut      bool   // a question was cut off by the end of the context
+	broken   error  // why the crawl was ended early
 	progress Progress
 }
 
@@ -101,7 +102,13 @@ type outcome struct {
 }
 
 func newCrawler(c Crawl) *crawler {
-	k := &crawler{Crawl: c, evidence: newEvidence(), targets: make(map[ip]*target), caught: make(map[int32]bool)}
+	k := &crawler{
+		Crawl:    c,
+		evidence: newEvidence(),
+		targets:  make(map[ip]*target),
+		caught:   make(map[int32]bool),
+		limits:   limits{addresses: maxAddresses, records: maxRecords},
+	}
 	k.InFlight = cmp.Or(max(c.InFlight, 0), ask.DefaultInFlight)
 	for _, s := range c.Start {
 		if t := k.target(ipOf(s)); t != nil {
@@ -116,7 +123,7 @@ func newCrawler(c Crawl) *crawler {
 func (k *crawler) run(ctx context.Context, a Asker) {
 	outcomes := make(chan outcome, k.InFlight)
 	for {
-		for ctx.Err() == nil && k.inFlight < k.InFlight {
+		for ctx.Err() == nil && k.broken == nil && k.inFlight < k.InFlight {
 			q, ok := k.next()
 			if !ok {
 				break
@@ -219,6 +226,9 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 		}
 	default:
 		t.state, t.err = failed, o.err
+		if op == nil || !strings.HasPrefix(op.Op, "send") { // not for the sake of one address
+			k.broken = o.err
+		}
 	}
 	k.cut = k.cut || t.state == cutOff
 	if alias != nobody && t.state == answered && !t.again && !slices.Contains(k.evidence.confirmed[o.router], alias) {
@@ -233,8 +243,8 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
 	for i := range a.Interfaces {
 		k.records += 1 + len(a.Interfaces[i].Neighbors)
 	}
-	if k.records > maxRecords {
-		k.limit = fmt.Sprintf("more than %d interfaces and neighbours were named", maxRecords)
+	if k.records > k.limits.records {
+		k.limit = fmt.Sprintf("more than %d interfaces and neighbours were named", k.limits.records)
 		return nobody
 	}
 	k.facts = append(k.facts, *a)
@@ -253,6 +263,9 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
 	if !k.Flood {
 		return s
 	}
+	for _, p := range e.speakers[s].pairs {
+		k.target(ip(p))
+	}
 	k.nearer(s, steps)
 	for _, c := range confirmed {
 		if t := k.targets[ip(c>>32)]; t != nil {
@@ -260,8 +273,7 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
 		}
 	}
 	for i, p := range e.speakers[s].pairs {
-		if t := k.target(ip(p)); t != nil {
-			t.steps = min(t.steps, k.depths[s]+1)
+		if t := k.targets[ip(p)]; t != nil {
 			k.consider(ip(p), t, i)
 		}
 	}
@@ -305,55 +317,74 @@ func (k *crawler) catches(s int32) {
 	}
 }
 
-// nearer notes that a router may be fewer steps away than was known, and with
-// it all that it leads to. Steps matter if there is a bound to them only.
+// nearer notes that a router is at most so many steps away, and with it all that
+// it leads to. Steps matter if there is a bound to them only.
 func (k *crawler) nearer(s, steps int32) {
 	if k.Depth < 0 {
-		k.depths[s] = 0
 		return
 	}
-	e := k.evidence
-	type move struct{ s, steps int32 }
 	todo := []move{{s, steps}}
-	for len(todo) > 0 {
-		m := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if m.steps >= k.depths[m.s] {
+	for _, t := range k.others(s) {
+		todo[0].steps = min(todo[0].steps, k.depths[t])
+	}
+	for i := 0; i < len(todo); i++ {
+		m := todo[i]
+		if m.steps >= k.depths[m.s] && i > 0 { // the first may have said something new
 			continue
 		}
-		k.depths[m.s] = m.steps
-		for _, x := range e.speakers[m.s].locals {
-			if t, ok := e.byFrom[x]; ok && e.root(t) == e.root(m.s) {
-				todo = append(todo, move{t, m.steps})
-			}
+		k.depths[m.s] = min(k.depths[m.s], m.steps)
+		for _, t := range k.others(m.s) {
+			todo = append(todo, move{t, m.steps})
 		}
-		for i, p := range e.speakers[m.s].pairs {
-			x := ip(p)
-			t := k.targets[x]
-			if t == nil || t.steps <= m.steps+1 {
-				continue
-			}
-			t.steps = m.steps + 1
-			k.consider(x, t, i)
-			if s, ok := e.byFrom[x]; ok {
-				todo = append(todo, move{s, t.steps})
-			}
-			for _, s := range e.reached[x] {
-				todo = append(todo, move{s, t.steps})
-			}
-			for _, s := range e.confirmed[x] {
-				todo = append(todo, move{s, t.steps})
-			}
+		for turn, p := range k.evidence.speakers[m.s].pairs {
+			todo = k.stepTo(todo, ip(p), k.depths[m.s]+1, turn)
 		}
 	}
+}
+
+// move is a router with the steps to it.
+type move struct{ s, steps int32 }
+
+// others returns the other speakers of the router of s.
+func (k *crawler) others(s int32) []int32 {
+	e := k.evidence
+	var others []int32
+	for _, x := range e.speakers[s].locals {
+		if t, ok := e.byFrom[x]; ok && t != s && e.root(t) == e.root(s) {
+			others = append(others, t)
+		}
+	}
+	return others
+}
+
+// stepTo notes that an address is at most so many steps away, and adds the routers
+// that are nearer for it.
+func (k *crawler) stepTo(todo []move, x ip, steps int32, turn int) []move {
+	e := k.evidence
+	t := k.targets[x]
+	if t == nil || t.steps <= steps {
+		return todo
+	}
+	t.steps = steps
+	k.consider(x, t, turn)
+	if s, ok := e.byFrom[x]; ok {
+		todo = append(todo, move{s, steps})
+	}
+	for _, s := range e.reached[x] {
+		todo = append(todo, move{s, steps})
+	}
+	for _, s := range e.confirmed[x] {
+		todo = append(todo, move{s, steps})
+	}
+	return todo
 }
 
 // target returns what is known of an address, nil if there is no room for it.
 func (k *crawler) target(x ip) *target {
 	t := k.targets[x]
 	if t == nil {
-		if len(k.targets) >= maxAddresses {
-			k.limit = fmt.Sprintf("more than %d addresses were named", maxAddresses)
+		if len(k.targets) >= k.limits.addresses {
+			k.limit = fmt.Sprintf("more than %d addresses were named", k.limits.addresses)
 			return nil
 		}
 		t = &target{steps: farAway}
@@ -437,14 +468,13 @@ func (k *crawler) failure() error {
 	return err
 }
 
-// build makes the map of what is known; ended is why the crawl was ended early.
-func (k *crawler) build(ended error) *report.Map {
-	f := &facts{answers: k.facts, start: make([]ip, 0, len(k.Start)), trusting: !k.Flood, fate: func(x ip) fate { return k.fate(x, ended) }}
+// build makes the map of what is known.
+func (k *crawler) build() *report.Map {
+	f := &facts{answers: k.facts, start: make([]ip, 0, len(k.Start)), trusting: !k.Flood, fate: k.fate}
 	for _, s := range k.Start {
 		f.start = append(f.start, ipOf(s))
 	}
 	capped := k.evidence.capped
-	k.evidence.naming = nil // the build makes its own
 	m := build(f)
 	m.Start = slices.Clone(k.Start)
 	m.Flood = k.Flood
@@ -452,18 +482,18 @@ func (k *crawler) build(ended error) *report.Map {
 	if k.Depth >= 0 {
 		m.MaxDepth = &k.Depth
 	}
-	m.Reason = k.reason(ended, capped)
+	m.Reason = k.reason(capped)
 	m.Complete = m.Reason == ""
 	return m
 }
 
 // reason says why the map is not complete; empty if it is.
-func (k *crawler) reason(ended error, capped []ip) string {
+func (k *crawler) reason(capped []ip) string {
 	switch {
-	case errors.Is(ended, context.Canceled):
+	case errors.Is(k.broken, context.Canceled):
 		return "interrupted"
-	case ended != nil:
-		return ended.Error()
+	case k.broken != nil:
+		return k.broken.Error()
 	case k.limit != "":
 		return k.limit
 	case len(capped) > 0:
@@ -481,7 +511,7 @@ func (k *crawler) reason(ended error, capped []ip) string {
 }
 
 // fate says what became of an address that nobody answers for.
-func (k *crawler) fate(x ip, ended error) fate {
+func (k *crawler) fate(x ip) fate {
 	f := fate{state: report.RouterNotAsked}
 	t := k.targets[x]
 	switch {
@@ -502,7 +532,7 @@ func (k *crawler) fate(x ip, ended error) fate {
 		f.reason = t.err.Error()
 	case t.state == cutOff:
 		f.reason = "the crawl was ended before it answered"
-	case ended != nil:
+	case k.broken != nil:
 		f.reason = "the crawl was ended before it was asked"
 	default:
 		f.reason = cmp.Or(k.bound(x, t), k.limit, "routers disagree whose address it is")

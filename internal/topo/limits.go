@@ -16,3 +16,6 @@ const (
 	// the same neighbour before that says nothing about any of them.
 	maxAlike = 64
 )
+
+// limits are those of a crawl that tests make smaller.
+type limits struct{ addresses, records int }

@@ -33,10 +33,10 @@ type network struct {
 }
 
 type router struct {
-	name                     string
+	name                      string
 	silent, old, badsum, lies bool
-	from                     netip.Addr
-	records                  []dvmrp.Interface
+	from                      netip.Addr
+	records                   []dvmrp.Interface
 }
 
 // addr reads an address.
