@@ -239,7 +239,7 @@ func (r *resolver) find(ctx context.Context, addr netip.Addr) (string, error) {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case !r.servers.usable(time.Now()):
-		return "", errSilent
+		return "", r.servers.silence()
 	}
 	// One question serves all who want the answer, and is not cut short by the
 	// end of one of them.
@@ -259,7 +259,7 @@ func (r *resolver) find(ctx context.Context, addr netip.Addr) (string, error) {
 	case result := <-flight:
 		return result.Val.(string), result.Err
 	case <-timer.C:
-		return "", errSilent
+		return "", r.servers.silence()
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}

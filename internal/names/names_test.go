@@ -206,7 +206,7 @@ func TestAllMissed(t *testing.T) {
 	t.Run("silent server", func(t *testing.T) {
 		began := time.Now()
 		server := serve(t, func(dns.ResponseWriter, *dns.Msg) {})
-		check(t, context.Background(), Options{Servers: []string{server}, Timeout: 200 * time.Millisecond}, len(addrs)-1, "no answer")
+		check(t, context.Background(), Options{Servers: []string{server}, Timeout: 200 * time.Millisecond}, len(addrs)-1, "name server "+server+": no answer")
 		if took := time.Since(began); took > generous {
 			t.Errorf("took %v", took)
 		}

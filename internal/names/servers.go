@@ -3,9 +3,11 @@ package names
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +36,15 @@ type server struct {
 // usable reports whether any server is worth asking.
 func (s *servers) usable(now time.Time) bool {
 	return slices.ContainsFunc(s.all, func(s *server) bool { return !s.alone(now) })
+}
+
+// silence is the error of servers that say nothing.
+func (s *servers) silence() error {
+	var all []string
+	for _, x := range s.all {
+		all = append(all, x.addr)
+	}
+	return fmt.Errorf("name server %s: %w", strings.Join(all, ", "), errSilent)
 }
 
 // order returns the servers, those that failed last.
