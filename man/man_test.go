@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"mbone/internal/cli"
+	mapmbone "mbone/internal/cmd/map-mbone"
 	"mbone/internal/cmd/mrinfo"
 	"mbone/internal/cmd/mroutd"
 	"mbone/internal/cmd/mtrace"
@@ -32,9 +33,10 @@ type program struct {
 }
 
 var programs = map[string]program{
-	"mrinfo": {mrinfo.Spec, mrinfo.Run},
-	"mtrace": {mtrace.Spec, mtrace.Run},
-	"mroutd": {mroutd.Spec, mroutd.Run},
+	"mrinfo":    {mrinfo.Spec, mrinfo.Run},
+	"map-mbone": {mapmbone.Spec, mapmbone.Run},
+	"mtrace":    {mtrace.Spec, mtrace.Run},
+	"mroutd":    {mroutd.Spec, mroutd.Run},
 }
 
 // eachCommand calls fn with every program and every subcommand, by its path:
@@ -300,7 +302,7 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"mrinfo .8", "mtrace .8", "mrinfo .md", "mtrace .md"} {
+	for _, what := range []string{"mrinfo .8", "map-mbone .8", "mtrace .8", "mrinfo .md", "map-mbone .md", "mtrace .md"} {
 		if !ran[what] {
 			t.Errorf("no example of %s was run", what)
 		}
