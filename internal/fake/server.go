@@ -207,29 +207,25 @@ func (s *Server) disturb() {
 	}
 }
 
-// chat returns message number i of a chatting router: its answers in both forms,
-// damaged ones, half ones, and what is no answer.
+// chat returns message number i of a chatting router: its answer, also damaged,
+// the invitation to ask in the new form, and what is no answer, whole and half.
 func (r *Router) chat(i int) []byte {
 	const kinds = 5
-	switch kind := i % kinds; kind {
+	b := r.messages(dvmrp.CodeNeighbors2)[0]
+	switch i % kinds {
 	case 0:
-		return r.messages(dvmrp.CodeNeighbors2)[0]
+		return b
 	case 1:
 		return encode(&dvmrp.Neighbors{Version: r.Version, Code: dvmrp.CodeNeighbors})
-	default:
-		b := r.messages(dvmrp.CodeNeighbors2)[0]
-		switch kind {
-		case 2:
-			b[2] ^= badChecksum
-		case 3:
-			b = b[:dvmrp.HeaderLen+(len(b)-dvmrp.HeaderLen)/2]
-			igmp.PutChecksum(b)
-		case 4:
-			b[1] = byte(dvmrp.CodeProbe)
-			igmp.PutChecksum(b)
-		}
+	case 2:
+		b[2] ^= badChecksum
 		return b
+	case 3:
+		b = b[:dvmrp.HeaderLen+(len(b)-dvmrp.HeaderLen)/2]
 	}
+	b[1] = byte(dvmrp.CodeReport)
+	igmp.PutChecksum(b)
+	return b
 }
 
 // send sends one packet. What the kernel does not take is lost.
