@@ -17,6 +17,9 @@ type PathOptions struct {
 	Verbose bool // -v: the time of each hop
 	// PathOnly is for a watch of the path alone (-P).
 	PathOnly bool
+	// Marks puts what is to be known about the numbers of a picture behind them,
+	// and explains it below.
+	Marks bool
 }
 
 // allRouters is where the query of a receiver's own link goes.
@@ -334,7 +337,9 @@ func (b *pathWriter) picture() {
 		from = p.Query.From.String()
 	}
 	b.printf("%-15s %s\n", p.Receiver, from)
-	b.WriteString("  Receiver      Query Source\n\n")
+	b.WriteString("  Receiver      Query Source\n")
+	b.legend()
+	b.WriteString("\n")
 }
 
 // name is the name of a hop in the picture.
@@ -357,8 +362,11 @@ func (b *pathWriter) traffic(t *report.Traffic) {
 		b.lost(&t.All, t.Seconds)
 		b.lost(&t.Group, t.Seconds)
 	case sent != 0 || received != 0:
-		b.counted(max(sent, received), t.Seconds)
-		b.counted(value(t.Group.Sent), t.Seconds)
+		b.counted(&t.All, max(sent, received), t.Seconds)
+		b.counted(&t.Group, value(t.Group.Sent), t.Seconds)
+	}
+	if b.o.Marks {
+		b.WriteString(orEmpty("  ", marksOf(t)))
 	}
 	b.WriteString("\n")
 }
@@ -370,8 +378,14 @@ func value(n *int64) int64 {
 	return *n
 }
 
+// lost writes a column of which both ends may count: as mtrace 5.2 does, if the
+// loss is not known all the same.
 func (b *pathWriter) lost(c *report.Count, seconds int) {
 	sent, lost := value(c.Sent), value(c.Lost)
+	if c.Lost == nil && c.Sent != nil {
+		b.printf("     ?/%-5d     %4d pps", sent, rate(c, sent, seconds))
+		return
+	}
 	percent := " --"
 	if sent > 10 {
 		// Rounded as in C: to zero.
@@ -379,11 +393,20 @@ func (b *pathWriter) lost(c *report.Count, seconds int) {
 			percent = fmt.Sprintf("%3d", p)
 		}
 	}
-	b.printf("%6d/%-5d=%s%%%4d pps", lost, sent, percent, sent/int64(seconds))
+	b.printf("%6d/%-5d=%s%%%4d pps", lost, sent, percent, rate(c, sent, seconds))
 }
 
-func (b *pathWriter) counted(n int64, seconds int) {
-	b.printf("       %-5d     %4d pps", n, n/int64(seconds))
+func (b *pathWriter) counted(c *report.Count, n int64, seconds int) {
+	b.printf("       %-5d     %4d pps", n, rate(c, n, seconds))
+}
+
+// rate is a whole number of packets per whole second, of the column's own period
+// if it is not that of the other one.
+func rate(c *report.Count, n int64, seconds int) int64 {
+	if c.Period != nil {
+		seconds = max(1, int(c.Period.Duration().Round(time.Second).Seconds()))
+	}
+	return n / int64(seconds)
 }
 
 // PathTable writes a row for each hop, the one next to the receiver first, and
@@ -467,7 +490,7 @@ func delay(d *report.Milliseconds) string {
 	return fmt.Sprintf("%.1f ms", d.Duration().Seconds()*1000)
 }
 
-// loss is "lost/sent percent" since the first trace.
+// loss is "lost/sent percent".
 func loss(c *report.Count) string {
 	switch {
 	case c.Lost == nil:

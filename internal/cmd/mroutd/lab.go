@@ -18,6 +18,7 @@ import (
 	"mbone/internal/cli"
 	mapmbone "mbone/internal/cmd/map-mbone"
 	"mbone/internal/cmd/mrinfo"
+	"mbone/internal/cmd/mstat"
 	"mbone/internal/cmd/mtrace"
 	"mbone/internal/lab"
 )
@@ -34,6 +35,7 @@ const toolDir = "/run/mbone/bin"
 var tools = map[string]func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int{
 	"map-mbone": mapmbone.Run,
 	"mrinfo":    mrinfo.Run,
+	"mstat":     mstat.Run,
 	"mtrace":    mtrace.Run,
 }
 

@@ -237,7 +237,7 @@ func TestLabCheck(t *testing.T) {
 
 // The program is the tool whose name it is called by.
 func TestCommand(t *testing.T) {
-	for _, name := range []string{"mroutd", "map-mbone", "mrinfo", "mtrace", "anything"} {
+	for _, name := range []string{"mroutd", "map-mbone", "mrinfo", "mstat", "mtrace", "anything"} {
 		want := name
 		if name == "anything" {
 			want = "mroutd"
