@@ -16,17 +16,21 @@ import (
 
 	"mbone/internal/cli"
 	"mbone/internal/lab"
+	"mbone/internal/plane"
 	"mbone/internal/plane/mroute"
+	"mbone/proto/igmp"
+	"mbone/report"
 )
 
 // The demonstration runs on the sample topology demo.
 const (
 	demoTopology = "demo"
-	demoPackets  = 100
-	demoInterval = 5 * time.Millisecond
-	// demoLoss is how many packets of a hundred the third step loses.
+	// demoPackets are enough for mstat to tell any loss within 10 percent.
+	demoPackets  = 400
+	demoInterval = 2 * time.Millisecond
+	// demoLoss is how many packets of a hundred the fourth step loses.
 	demoLoss = 20
-	// demoWait is how long mtrace waits for statistics: long enough for the
+	// demoWait is how long mtrace and mstat wait for statistics: long enough for the
 	// packets, and twice as long the next time if it was not.
 	demoWait  = 2 * time.Second
 	demoTries = 3
@@ -45,15 +49,25 @@ var (
 	demoFlow     = netip.AddrPortFrom(demoGroup, 5000)
 	// demoRouters are the routers in the order in which packets pass them.
 	demoRouters = []string{"r1", "r2", "r3"}
+	// demoAddresses are those of the routers, in the same order, two of each.
+	demoAddresses = []string{"10.0.1.254", "10.0.2.1", "10.0.2.2", "10.0.3.1", "10.0.3.2", "10.0.4.254"}
 )
+
+// demoNeighbors is how many neighbours the routers have, all together.
+const demoNeighbors = 4
+
+// demoQuery is what the routers ask the hosts on their links when they start,
+// with the times of RFC 3376 section 8.
+var demoQuery = igmp.Query{Version: 3, Group: igmp.Unspecified, MaxResponse: 10 * time.Second, Robustness: 2, Interval: 125 * time.Second}
 
 const demoIntroduction = `Three multicast routers in a row, in namespaces of this machine:
 
   sender --net1-- r1 --net2-- r2 --net3-- r3 --net4-- receiver
   10.0.1.1  .1.254 .2.1  .2.2 .3.1  .3.2 .4.254  10.0.4.1
 
-Their kernels forward what 10.0.1.1 sends to the group 239.1.2.3, and on
-each of them runs: mroutd --respond-only
+Their kernels forward what 10.0.1.1 sends to the group 239.1.2.3. On each
+of them runs mroutd --respond-only; it knows the router next to it by the
+IGMP queries that routers send.
 `
 
 // demonstration is one run of mroutd lab demo.
@@ -111,8 +125,60 @@ func (d *demonstration) start(ctx context.Context) error {
 			}
 		}
 	}
+	if err := d.introduce(ctx); err != nil {
+		return err
+	}
 	var err error
 	d.receiver, err = d.lab.Host("receiver").Join(demoFlow, "eth0", demoSource)
+	return err
+}
+
+// introduce lets the routers hear of each other: each sends an IGMP query over its
+// two links, as whatever program owns its routing table would do.
+func (d *demonstration) introduce(ctx context.Context) error {
+	message, err := demoQuery.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	for _, name := range demoRouters {
+		h := d.lab.Host(name)
+		err := h.Do(func() error {
+			s, err := plane.Listen(protocolIGMP)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			for _, wire := range []string{"eth0", "eth1"} {
+				err := s.Send(plane.Datagram{To: igmp.AllSystems, IfIndex: h.Wire(wire).Index, TTL: 1, Loop: true, Message: message})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	var known int
+	err = until(ctx, func() bool {
+		var r report.Routers
+		output, err := d.run(ctx, io.Discard, append([]string{"mrinfo", "-n", "--json"}, demoAddresses...)...)
+		if err != nil || json.Unmarshal(output, &r) != nil {
+			return false
+		}
+		known = 0
+		for i := range r.Routers {
+			for _, at := range r.Routers[i].Interfaces {
+				known += len(at.Neighbors)
+			}
+		}
+		known /= 2 // each router was asked at both its addresses
+		return known == demoNeighbors
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("the routers have heard of %d neighbours, not of %d", known, demoNeighbors)
+	}
 	return err
 }
 
@@ -163,27 +229,32 @@ func (d *demonstration) show(ctx context.Context) error {
 	if _, err := d.command(ctx, d.out, "mrinfo", "-n", "10.0.2.2"); err != nil {
 		return err
 	}
-	d.say("\n2. Which way do packets come to the receiver, and are any lost?\n"+
+	d.say("\n2. Who else is there?\n")
+	if err := d.mapNetwork(ctx); err != nil {
+		return err
+	}
+	d.say("3. Which way do packets come to the receiver, and are any lost?\n"+
 		"   (Meanwhile the sender sends %d packets.)\n", demoPackets)
-	if err := d.measure(ctx); err != nil {
+	if err := d.measure(ctx, "mtrace", "-n"); err != nil {
 		return err
 	}
 	wire := d.lab.Host("r3").Wire("eth0")
 	err := wire.SetLoss(lab.In, lab.Loss{Percent: demoLoss, Source: netip.PrefixFrom(demoSource, demoSource.BitLen())})
 	if none, ok := errors.AsType[*lab.LossError](err); ok {
-		d.say("\n3. This kernel cannot lose packets for us: %v", none)
+		d.say("\n4. This kernel cannot lose packets for us: %v", none)
 	} else if err != nil {
 		return err
 	} else {
-		d.say("\n3. Now about %d%% of the packets from r2 to r3 are lost. Where?\n", demoLoss)
-		if err := d.measure(ctx); err != nil {
+		d.say("\n4. Now about %d%% of the packets from r2 to r3 are lost. Where?\n"+
+			"   (mstat goes on measuring until Ctrl-C, unless -c says how often.)\n", demoLoss)
+		if err := d.measure(ctx, "mstat", "-n", "-c", "1"); err != nil {
 			return err
 		}
 		if err := wire.Mend(); err != nil {
 			return err
 		}
 	}
-	d.say("\n4. The same for programs: the tools speak JSON.\n")
+	d.say("\n5. The same for programs: the tools speak JSON.\n")
 	document, err := d.command(ctx, io.Discard, "mrinfo", "-n", "--json", "10.0.2.2")
 	if err != nil {
 		return err
@@ -193,15 +264,21 @@ func (d *demonstration) show(ctx context.Context) error {
 	}
 	lines := strings.SplitAfterN(string(document), "\n", demoJSON+1)
 	d.say("%s...\n", strings.Join(lines[:len(lines)-1], ""))
-	d.say("What mtrace said is what the kernels have counted.\n" +
+	d.say("What mtrace and mstat said is what the kernels have counted.\n" +
 		"Go on by yourself: mroutd lab up demo receiver")
 	return nil
 }
 
-// command runs a tool on the receiver, copies its output to w and returns it.
-// The tool must succeed.
+// command shows a tool on the receiver: its command line and its output, which
+// goes to w.
 func (d *demonstration) command(ctx context.Context, w io.Writer, args ...string) ([]byte, error) {
 	d.say("receiver$ %s", strings.Join(args, " "))
+	return d.run(ctx, w, args...)
+}
+
+// run runs a tool on the receiver, copies its output to w and returns it. The tool
+// must succeed.
+func (d *demonstration) run(ctx context.Context, w io.Writer, args ...string) ([]byte, error) {
 	var output, failure bytes.Buffer
 	c := command(ctx, d.lab.Host("receiver"), args)
 	c.Stdout, c.Stderr = io.MultiWriter(w, &output), &failure
@@ -211,16 +288,34 @@ func (d *demonstration) command(ctx context.Context, w io.Writer, args ...string
 	return output.Bytes(), nil
 }
 
-// measure runs mtrace while packets are sent, and compares what it says with
-// what the kernels have counted.
-func (d *demonstration) measure(ctx context.Context) error {
+// mapNetwork draws a map of the network. It is an error if that lacks a router or
+// does not know whose an address is.
+func (d *demonstration) mapNetwork(ctx context.Context) error {
+	output, err := d.command(ctx, d.out, "map-mbone", "-nf", demoAddresses[len(demoAddresses)-1])
+	if err != nil {
+		return err
+	}
+	for i, address := range demoAddresses {
+		// The first of a router's addresses in the map is its own, the other one
+		// is an alias.
+		other := demoAddresses[i^1]
+		if !bytes.Contains(output, []byte("\n"+address+": <v")) && !bytes.Contains(output, []byte("\n"+address+": alias for "+other+"\n")) {
+			return fmt.Errorf("map-mbone has not found %s", address)
+		}
+	}
+	return nil
+}
+
+// measure runs mtrace or mstat while packets are sent, and compares what it says
+// with what the kernels have counted.
+func (d *demonstration) measure(ctx context.Context, tool ...string) error {
 	wait := demoWait
 	for range demoTries {
 		before, err := d.count(ctx)
 		if err != nil {
 			return err
 		}
-		// mtrace says when it has seen the counters for the first time.
+		// The tool says when it has seen the counters for the first time.
 		begin := &trigger{w: d.out, text: []byte("Waiting to accumulate"), fire: make(chan struct{})}
 		type sending struct {
 			packets int
@@ -242,8 +337,8 @@ func (d *demonstration) measure(ctx context.Context) error {
 			}
 			sent <- s
 		}()
-		output, err := d.command(ctx, begin, "mtrace", "-n", "-S", strconv.Itoa(int(wait.Seconds())),
-			demoSource.String(), demoReceiver.String(), demoGroup.String())
+		output, err := d.command(ctx, begin, append(tool[:len(tool):len(tool)], "-S", strconv.Itoa(int(wait.Seconds())),
+			demoSource.String(), demoReceiver.String(), demoGroup.String())...)
 		cancel()
 		s := <-sent
 		if err := errors.Join(err, s.err); err != nil {
@@ -258,7 +353,7 @@ func (d *demonstration) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return d.compare(s.packets, after.minus(before), output)
+		return d.compare(tool[0], s.packets, after.minus(before), output)
 	}
 	return fmt.Errorf("this machine is too busy: %d packets took more than %v", demoPackets, wait/2)
 }
@@ -304,11 +399,11 @@ func (t truth) minus(o truth) truth {
 	return truth{difference(t.flow, o.flow), difference(t.in, o.in), difference(t.out, o.out), t.received - o.received}
 }
 
-// figure is what mtrace says of a link: "lost/sent = percent", or on the last one
+// figure is what mtrace and mstat say of a link: "lost/sent = percent", or on the last one
 // only how many were sent.
 var figure = regexp.MustCompile(`(?:(-?\d+)/(\d+)\s*=|\s(\d+)\s+\d+ pps)`)
 
-// said finds the figures in mtrace's picture: for each link from the source on,
+// said finds the figures in the picture of mtrace or mstat: for each link from the source on,
 // of all multicast and of the flow.
 func said(picture []byte) (lost, sent [][2]int) {
 	number := func(b []byte) int {
@@ -329,17 +424,17 @@ func said(picture []byte) (lost, sent [][2]int) {
 	return lost, sent
 }
 
-// compare prints the truth beside what mtrace said. It is an error if they differ.
-func (d *demonstration) compare(packets int, t truth, picture []byte) error {
+// compare prints the truth beside what the tool said. It is an error if they differ.
+func (d *demonstration) compare(tool string, packets int, t truth, picture []byte) error {
 	lost, sent := said(picture)
 	last := len(demoRouters) - 1
 	if len(sent) != len(demoRouters) {
-		return fmt.Errorf("mtrace has given figures for %d links, want %d", len(sent), len(demoRouters))
+		return fmt.Errorf("%s has given figures for %d links, want %d", tool, len(sent), len(demoRouters))
 	}
 	agree := packets == t.flow[0] && t.received == t.flow[last]
-	d.say("  the flow       kernels: sent  lost    mtrace: sent  lost")
+	d.say("  the flow       kernels: sent  lost   %7s: sent  lost", tool)
 	for i := range demoRouters {
-		// mtrace cannot know what the receiver got, and we know what it says.
+		// The tool cannot know what the receiver got, and we know what it says.
 		link, lostTrue, lostAll := demoRouters[i]+" - receiver", 0, 0
 		if i < last {
 			link = demoRouters[i] + " - " + demoRouters[i+1]
@@ -350,7 +445,7 @@ func (d *demonstration) compare(packets int, t truth, picture []byte) error {
 	}
 	d.say("  The sender has sent %d, the receiver has got %d.", packets, t.received)
 	if !agree {
-		return &cli.Error{Code: cli.ExitIncomplete, Err: errors.New("mtrace says something else than the kernels have counted")}
+		return &cli.Error{Code: cli.ExitIncomplete, Err: fmt.Errorf("%s says something else than the kernels have counted", tool)}
 	}
 	return nil
 }

@@ -42,16 +42,17 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
 	for _, want := range []string{
-		"10.0.2.2 -> 0.0.0.0 (local) [1/1/leaf]",
+		"10.0.2.2 -> 10.0.2.1 (10.0.2.1) [1/1]\n",
+		"\n10.0.3.2: alias for 10.0.4.254\n",
 		" -3  10.0.2.1",
-		"What mtrace said is what the kernels have counted.",
+		"What mtrace and mstat said is what the kernels have counted.",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("it does not say %q:\n%s", want, stdout)
 		}
 	}
-	// 100 packets were sent twice; in step 2 all came, in step 3 some did not.
-	if n := strings.Count(stdout, "The sender has sent 100, the receiver has got 100."); n != 1 {
+	// 400 packets were sent twice; in step 3 all came, in step 4 some did not.
+	if n := strings.Count(stdout, "The sender has sent 400, the receiver has got 400."); n != 1 {
 		t.Errorf("all packets came %d times, want once:\n%s", n, stdout)
 	}
 	for line := range strings.Lines(stdout) {
@@ -63,7 +64,7 @@ func TestDemo(t *testing.T) {
 
 // A demonstration that is told to end says so, in whatever it was.
 func TestDemoInterrupted(t *testing.T) {
-	for _, when := range []string{"receiver$ mrinfo", "receiver$ mtrace"} {
+	for _, when := range []string{"receiver$ mrinfo", "receiver$ mtrace", "receiver$ mstat"} {
 		c := program(t, "lab", "demo")
 		var out, errs lockedBuffer
 		c.Stdout, c.Stderr = &out, &errs
@@ -95,7 +96,7 @@ func TestDemoCompare(t *testing.T) {
 	good := truth{flow: []int{100, 100, 76}, in: []int{100, 100, 101}, out: []int{105, 100, 101}, received: 76}
 	clone := func() truth { return good.minus(truth{flow: []int{0, 0, 0}, in: []int{0, 0, 0}, out: []int{0, 0, 0}}) }
 	d := &demonstration{out: &bytes.Buffer{}}
-	if err := d.compare(100, good, []byte(picture)); err != nil {
+	if err := d.compare("mtrace", 100, good, []byte(picture)); err != nil {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*truth){
@@ -106,14 +107,14 @@ func TestDemoCompare(t *testing.T) {
 	} {
 		other := clone()
 		change(&other)
-		if d.compare(100, other, []byte(picture)) == nil {
+		if d.compare("mtrace", 100, other, []byte(picture)) == nil {
 			t.Errorf("%s: a difference is not seen", name)
 		}
 	}
-	if d.compare(99, good, []byte(picture)) == nil {
+	if d.compare("mtrace", 99, good, []byte(picture)) == nil {
 		t.Error("another number of packets is not seen")
 	}
-	if d.compare(100, good, []byte(strings.ReplaceAll(picture, "76 ", "-- "))) == nil {
+	if d.compare("mtrace", 100, good, []byte(strings.ReplaceAll(picture, "76 ", "-- "))) == nil {
 		t.Error("a missing figure is not seen")
 	}
 }
