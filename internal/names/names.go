@@ -47,7 +47,7 @@ func All(ctx context.Context, r Resolver, addrs []netip.Addr) (map[netip.Addr]st
 	missed := &MissedError{Of: len(addrs)}
 	next := 0
 	var group sync.WaitGroup
-	for range min(len(addrs), maxAtOnce) {
+	for range min(len(addrs), maxOfAll) {
 		group.Go(func() {
 			mu.Lock()
 			defer mu.Unlock()
@@ -117,6 +117,9 @@ const (
 	rounds = 2
 	// maxAtOnce is how many questions to name servers are under way at once.
 	maxAtOnce = 256
+	// maxOfAll is how many of them All has: the socket of a name server holds so
+	// many, and what it cannot hold is lost.
+	maxOfAll = 128
 	// maxAddrs is how many addresses of one host are returned.
 	maxAddrs = 64
 	// maxChain is how many aliases (CNAME) are followed.
