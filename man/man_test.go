@@ -21,6 +21,7 @@ import (
 	mapmbone "mbone/internal/cmd/map-mbone"
 	"mbone/internal/cmd/mrinfo"
 	"mbone/internal/cmd/mroutd"
+	"mbone/internal/cmd/mstat"
 	"mbone/internal/cmd/mtrace"
 	"mbone/internal/prototest"
 	"mbone/report"
@@ -36,6 +37,7 @@ var programs = map[string]program{
 	"mrinfo":    {mrinfo.Spec, mrinfo.Run},
 	"map-mbone": {mapmbone.Spec, mapmbone.Run},
 	"mtrace":    {mtrace.Spec, mtrace.Run},
+	"mstat":     {mstat.Spec, mstat.Run},
 	"mroutd":    {mroutd.Spec, mroutd.Run},
 }
 
