@@ -15,6 +15,7 @@ import (
 
 	"mbone/internal/lab"
 	"mbone/internal/plane"
+	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 	"mbone/proto/pim"
 	"mbone/report"
@@ -31,7 +32,7 @@ lan net2
 lan net3
 lan net4
 host asker
-  interface eth0 on net1 10.0.1.1/24
+  interface eth0 on net1 10.0.1.1/24 10.0.1.9/24
   route default via 10.0.1.2
 host r1
   interface eth0 on net1 10.0.1.2/24
@@ -99,6 +100,21 @@ func hello(t *testing.T, h *lab.Host, iface string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+const protocolIGMP = 2
+
+// questions returns the IP packets with Ask-Neighbors2 that were sent.
+func questions(c *lab.Capture) [][]byte {
+	var sent [][]byte
+	for _, f := range c.Frames() {
+		if ip := f.IP(); f.Out {
+			if m := ip[4*(ip[0]&0xf):]; m[0] == byte(igmp.TypeDVMRP) && m[1] == byte(dvmrp.CodeAskNeighbors2) {
+				sent = append(sent, ip)
+			}
+		}
+	}
+	return sent
 }
 
 // outcome is what a run of map-mbone left behind.
@@ -178,6 +194,40 @@ func TestKernel(t *testing.T) {
 			}
 		}
 	})
+	t.Run("how questions leave", func(t *testing.T) {
+		tests := []struct {
+			args   []string
+			source string
+			to     string
+			alert  bool
+		}{
+			{[]string{"10.0.1.2"}, "10.0.1.1", "10.0.1.2", false},
+			{[]string{"--source", "10.0.1.9", "10.0.1.2"}, "10.0.1.9", "10.0.1.2", false},
+			{[]string{"--router-alert", "10.0.1.2"}, "10.0.1.1", "10.0.1.2", true},
+			{[]string{"--interface", "eth0", "224.0.0.1"}, "10.0.1.1", "224.0.0.1", false},
+		}
+		for _, tt := range tests {
+			capture, err := asker.Capture("eth0", protocolIGMP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := run(t, asker, append(quick, tt.args...)...)
+			if err := capture.Close(); err != nil {
+				t.Error(err)
+			}
+			sent := questions(capture)
+			if o.code != 0 || len(sent) == 0 {
+				t.Errorf("%q: got %d, %d questions", tt.args, o.code, len(sent))
+			}
+			for _, ip := range sent {
+				from, to := netip.AddrFrom4([4]byte(ip[12:16])), netip.AddrFrom4([4]byte(ip[16:20]))
+				alert := ip[0]&0xf > 5 && ip[20] == 0x94 // RFC 2113
+				if from.String() != tt.source || to.String() != tt.to || alert != tt.alert {
+					t.Errorf("%q: %s asks %s, Router Alert %v", tt.args, from, to, alert)
+				}
+			}
+		}
+	})
 	t.Run("interrupted", func(t *testing.T) { interrupted(t, asker) })
 }
 
@@ -232,7 +282,7 @@ func TestProgress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := l.Host("alone").Command(t.Context(), "map-mbone", "-n", "-f", "-t", "0.5", "-r", "1", "127.0.0.1")
+		c := l.Host("alone").Command(t.Context(), "map-mbone", "-n", "-f", "-t", "0.3", "-r", "1", "127.0.0.1")
 		c.Stdout, c.Stderr = new(bytes.Buffer), terminal.Screen
 		began := time.Now()
 		code, err := lab.ExitCode(c.Run())
@@ -257,7 +307,7 @@ func TestProgress(t *testing.T) {
 			t.Errorf("%d lines in %v", len(lines), took)
 		}
 	}
-	o := run(t, l.Host("alone"), "-n", "-f", "-t", "0.5", "-r", "1", "127.0.0.1")
+	o := run(t, l.Host("alone"), "-n", "-f", "-t", "0.3", "-r", "1", "127.0.0.1")
 	if strings.Contains(o.stderr, "\r") || strings.Count(o.stderr, "\n") != 1 {
 		t.Errorf("in a pipe: %q", o.stderr)
 	}
