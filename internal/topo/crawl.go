@@ -53,6 +53,10 @@ func Run(ctx context.Context, a Asker, c Crawl) (*report.Map, error) {
 // bears that out. So a network without surprises costs a question a router. It is
 // asked, too, if two routers call it their own, and if the one that does was
 // found to claim what is not its own.
+//
+// An answer whose first packet got lost looks like a shorter one. So where packets
+// get lost, every router is asked once more, after all others; mostly there is
+// time for that, since the silent ones take long.
 type crawler struct {
 	Crawl
 	facts    []ask.NeighborsAnswer
@@ -67,6 +71,8 @@ type crawler struct {
 	limit    string // which was hit
 	cut      bool   // a question was cut off by the end of the context
 	broken   error  // why the crawl was ended early
+	lossy    bool   // a router answered, but not at once
+	once     []ip   // addresses that answered one question, with one packet
 	progress Progress
 }
 
@@ -74,7 +80,8 @@ type crawler struct {
 type target struct {
 	steps  int32 // from the start, the fewest; farAway if it is not known
 	state  state
-	again  bool // asked once more, after another address answered
+	again  bool // asked once more, after another address answered, or to be sure
+	fact   int  // index of the answer
 	tries  int
 	err    error
 	queued bool
@@ -142,6 +149,9 @@ func (k *crawler) run(ctx context.Context, a Asker) {
 		k.take(ctx, o)
 		if k.Tell != nil {
 			k.progress.Outstanding = k.inFlight + k.queue.Len()
+			if k.lossy {
+				k.progress.Outstanding += len(k.once)
+			}
 			k.Tell(k.progress)
 		}
 	}
@@ -183,6 +193,16 @@ func (k *crawler) next() (ask.NeighborsQuestion, bool) {
 		t.state = asked
 		return q, true
 	}
+	for k.lossy && len(k.once) > 0 {
+		x := k.once[0]
+		k.once = k.once[1:]
+		if t := k.targets[x]; !t.again {
+			t.again = true // it is known to be there: its state does not change
+			q := k.Question
+			q.Router = x.addr()
+			return q, true
+		}
+	}
 	return ask.NeighborsQuestion{}, false
 }
 
@@ -195,10 +215,11 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 		if !speaks(a) {
 			continue
 		}
-		s := k.hear(a, t.steps)
+		s := k.hear(a, t)
 		if s == nobody {
 			continue
 		}
+		k.lossy = k.lossy || a.Tries > 1 && !a.Old && o.router.isRouter()
 		from := ipOf(a.From)
 		switch {
 		case from == o.router || !o.router.isRouter():
@@ -210,14 +231,22 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 	var op *ask.OpError
 	errors.As(o.err, &op)
 	switch {
+	case t.state == answered: // and was only asked to be sure
 	case reached:
 		t.state = answered
-	case t.again:
-		t.state = answered // by another address of the router, the first time
+		if a := &k.facts[t.fact]; o.router.isRouter() && a.Packets == 1 && !a.Uncertain {
+			k.once = append(k.once, o.router)
+		}
 	case ctx.Err() != nil && o.err != nil && !errors.Is(o.err, ask.ErrNoAnswer):
 		t.state = cutOff
+		if t.again {
+			t.state = answered // by another address, the first time
+		}
 	case o.err == nil || errors.Is(o.err, ask.ErrNoAnswer):
 		t.state = silent
+		if t.again {
+			k.retract(o.router)
+		}
 		if op != nil {
 			t.tries = op.Tries
 		}
@@ -237,9 +266,20 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 	}
 }
 
-// hear takes an answer of a router that is so many steps away, and decides who
-// is asked because of it. It returns the speaker, or nobody if there is no room.
-func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
+// retract takes back that another address answered for x: nobody does, now that it
+// was asked once more. The first answer must have been meant for another question.
+func (k *crawler) retract(x ip) {
+	delete(k.evidence.reached, x)
+	for i := range k.facts {
+		if a := &k.facts[i]; ipOf(a.Asked) == x && a.From != a.Asked {
+			a.Asked = a.From
+		}
+	}
+}
+
+// hear takes an answer to the question to a target, and decides who is asked
+// because of it. It returns the speaker, or nobody if there is no room.
+func (k *crawler) hear(a *ask.NeighborsAnswer, t *target) int32 {
 	for i := range a.Interfaces {
 		k.records += 1 + len(a.Interfaces[i].Neighbors)
 	}
@@ -247,7 +287,12 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
 		k.limit = fmt.Sprintf("more than %d interfaces and neighbours were named", k.limits.records)
 		return nobody
 	}
-	k.facts = append(k.facts, *a)
+	if t.again && sameSpeech(&k.facts[t.fact], a) {
+		unite(&k.facts[t.fact], a)
+	} else {
+		t.fact = len(k.facts)
+		k.facts = append(k.facts, *a)
+	}
 	e := k.evidence
 	before := len(e.speakers)
 	s := e.add(a)
@@ -266,7 +311,7 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, steps int32) int32 {
 	for _, p := range e.speakers[s].pairs {
 		k.target(ip(p))
 	}
-	k.nearer(s, steps)
+	k.nearer(s, t.steps)
 	for _, c := range confirmed {
 		if t := k.targets[ip(c>>32)]; t != nil {
 			k.nearer(int32(ip(c)), t.steps)
@@ -430,7 +475,7 @@ func (k *crawler) needed(x ip, t *target) bool {
 	case nobody, contested:
 		return true
 	}
-	if !e.namedByOthers(x, claimant) {
+	if len(e.namers[x]) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(e.confirmed[x], func(s int32) bool { return !k.caught[s] })

@@ -442,3 +442,84 @@ func TestStolenAnswer(t *testing.T) {
 		lan 1.1 1.2 1.9
 		p2p 1.2@2.2 2.3`)
 }
+
+// If an address is silent when it is asked once more, nobody answers there.
+func TestStolenFromSilent(t *testing.T) {
+	n := draw(t, `
+		a: 1.1>1.2,1.9
+		l lies: 1.9>1.1  1.2
+		b silent: 1.2>1.1`)
+	stolen := 0
+	c := everything("1.1")
+	c.InFlight = 1
+	m, err := topo.Run(t.Context(), asker(func(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
+		if q.Router == addr("1.2") && q.Linger < 0 {
+			stolen++
+			a := n.routers[1].answer(addr("1.9"))
+			a.Asked = q.Router
+			return []ask.NeighborsAnswer{a}, nil
+		}
+		return n.Neighbors(ctx, q)
+	}), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stolen != 1 {
+		t.Errorf("%d answers stolen", stolen)
+	}
+	expect(t, m, `
+		0 1.1
+		1 1.2 silent (no answer to 5 tries)
+		1 1.9 ! 1.2
+		lan 1.1 1.2 1.9`)
+}
+
+// Where packets get lost, an answer may be the end of a longer one: everybody is
+// asked once more.
+func TestLossyNetwork(t *testing.T) {
+	n := draw(t, `
+		a: 1.1>1.2
+		b: 1.2>1.1  2.2>2.3
+		c: 3.3>3.4  4.4/stub  2.3>2.2
+		d: 3.4>3.3`)
+	const want = `
+		0 1.1
+		1 1.2 = 2.2
+		2 2.3 = 3.3 4.4
+		3 3.4
+		p2p 1.1 1.2
+		p2p 1.2@2.2 2.3
+		p2p 2.3@3.3 3.4`
+	for _, lossy := range []bool{false, true} {
+		asked := make(map[netip.Addr]int)
+		c := everything("1.1")
+		c.InFlight = 1
+		m, err := topo.Run(t.Context(), asker(func(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
+			answers, err := n.Neighbors(ctx, q)
+			asked[q.Router]++
+			if len(answers) == 1 && asked[q.Router] == 1 {
+				a := &answers[0]
+				a.Packets, a.Tries = 1, 1
+				switch {
+				case q.Router == addr("1.2") && lossy:
+					a.Tries = 2
+				case q.Router == addr("2.3") && lossy: // its first packet got lost
+					a.Interfaces = a.Interfaces[2:]
+				}
+			}
+			return answers, err
+		}), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, m, want)
+		for a, times := range asked {
+			if want := 1; lossy && times != want+1 || !lossy && times != want {
+				t.Errorf("%s was asked %d times, where packets get lost: %t", a, times, lossy)
+			}
+		}
+		if len(asked) != 4 {
+			t.Errorf("%d were asked, want 4", len(asked))
+		}
+	}
+}

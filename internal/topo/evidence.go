@@ -244,8 +244,3 @@ const (
 	nobody    = -1
 	contested = -2
 )
-
-// namedByOthers is whether a router other than that of s names x.
-func (e *evidence) namedByOthers(x ip, s int32) bool {
-	return slices.ContainsFunc(e.namers[x], func(t int32) bool { return e.root(t) != e.root(s) })
-}

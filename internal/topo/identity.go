@@ -123,8 +123,9 @@ func sorted(records []dvmrp.Interface) []dvmrp.Interface {
 }
 
 // owner returns whose address x is. Who answers there is; else it belongs to who
-// alone claims it, unless somebody names it as a neighbour: then the claim must
-// be confirmed, or else the address could have been asked and would be silent.
+// alone claims it, unless somebody, even the claimant, names it as a neighbour:
+// then the claim must be confirmed, or else the address could have been asked and
+// would be silent.
 func (id *identity) owner(x ip) int32 {
 	if s, ok := id.byFrom[x]; ok {
 		return id.root(s)
@@ -139,7 +140,7 @@ func (id *identity) owner(x ip) int32 {
 	if r < 0 {
 		return r
 	}
-	if id.namedByOthers(x, r) {
+	if len(id.namers[x]) > 0 {
 		if !id.facts.trusting {
 			return contested
 		}

@@ -399,7 +399,20 @@ func (g *graph) reportEnd(e end) report.LinkEnd {
 }
 
 func compareEnds(a, b report.LinkEnd) int {
-	return cmp.Or(a.Router.Compare(b.Router), a.Interface.Compare(b.Interface))
+	return cmp.Or(
+		a.Router.Compare(b.Router),
+		a.Interface.Compare(b.Interface),
+		comparePointers(a.Metric, b.Metric),
+		comparePointers(a.Threshold, b.Threshold),
+		slices.Compare(a.Flags, b.Flags),
+	)
+}
+
+func comparePointers(a, b *int) int {
+	if a == nil || b == nil {
+		return yes(a != nil) - yes(b != nil)
+	}
+	return cmp.Compare(*a, *b)
 }
 
 func compareOneWay(a, b report.OneWay) int {

@@ -37,6 +37,7 @@ type router struct {
 	silent, old, badsum, lies bool
 	from                      netip.Addr
 	records                   []dvmrp.Interface
+	truth                     int // of a liar: how many of them are true; 0: the first
 }
 
 // addr reads an address.
@@ -121,7 +122,7 @@ func draw(t testing.TB, drawing string) *network {
 // owns is whether questions to an address reach a router.
 func (r *router) owns(a netip.Addr) bool {
 	if r.lies {
-		return len(r.records) > 0 && r.records[0].Local == a || r.from == a
+		return r.from == a || slices.ContainsFunc(r.records[:min(max(r.truth, 1), len(r.records))], func(i dvmrp.Interface) bool { return i.Local == a })
 	}
 	return r.from == a || slices.ContainsFunc(r.records, func(i dvmrp.Interface) bool { return i.Local == a })
 }
