@@ -45,14 +45,19 @@ type execResult struct {
 
 // Serve lets other processes of this user run programs in the hosts of l, with
 // [Exec], from its return until ctx ends. Then, or when it fails before, the
-// channel has the outcome.
+// channel has the outcome and is closed, and the control socket is gone.
 func (l *Lab) Serve(ctx context.Context) (<-chan error, error) {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlPath, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("lab: control socket: %w", err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- l.accept(ctx, listener) }()
+	go func() {
+		defer close(served)
+		err := l.accept(ctx, listener)
+		listener.Close() // again, if the end of ctx has done it
+		served <- err
+	}()
 	return served, nil
 }
 

@@ -238,6 +238,10 @@ func up(ctx context.Context, call *cli.Call) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		cancel()
+		<-served // the next lab needs the socket's name
+	}()
 	for _, h := range l.Hosts() {
 		for _, p := range h.Programs() {
 			go watch(ctx, call.Stderr, p)
