@@ -353,6 +353,9 @@ func (b *pathWriter) name(h *report.Hop) string {
 	return report.Printable(*h.Name)
 }
 
+// trafficColumn is the width of a column of the picture.
+const trafficColumn = 25
+
 // traffic writes what went over a link in a time: both columns if both ends
 // count, what one end has counted, or nothing.
 func (b *pathWriter) traffic(t *report.Traffic) {
@@ -364,6 +367,9 @@ func (b *pathWriter) traffic(t *report.Traffic) {
 	case sent != 0 || received != 0:
 		b.counted(&t.All, max(sent, received), t.Seconds)
 		b.counted(&t.Group, value(t.Group.Sent), t.Seconds)
+	case b.o.Marks && t.Group.Sent != nil: // where the classic tools show nothing
+		b.printf("%*s", trafficColumn, "")
+		b.lost(&t.Group, t.Seconds)
 	}
 	if b.o.Marks {
 		b.WriteString(orEmpty("  ", marksOf(t)))
