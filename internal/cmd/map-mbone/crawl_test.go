@@ -131,7 +131,7 @@ func TestCrawl(t *testing.T) {
 	var clean, bad []*crawling
 	for seed := range uint64(seeds) {
 		p := fake.Typical(seed+1, 300)
-		p.Silent, p.Long = 0.05, 0
+		p.Silent = 0.05
 		n := fake.Make(p)
 		p.Chatting, p.Lying, p.Endless = 1, 1, 1
 		worse := fake.Make(p)
