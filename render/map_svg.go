@@ -106,14 +106,14 @@ func svgText(text string) string {
 func (s *svg) width() int { return max(svgMinWidth, s.graph.width+2*svgMargin) }
 
 func (s *svg) head() {
-	height := svgHead + s.graph.height + 2*svgMargin + len(s.legendRows())*svgLegendRow
+	height := svgHead + s.graph.height + 3*svgMargin + len(s.legendRows())*svgLegendRow
 	s.write(`<?xml version="1.0" encoding="UTF-8"?>`)
 	s.open("svg", fmt.Sprintf(`xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="map-title map-desc"`,
 		s.width(), height, s.width(), height))
 	s.element("title", `id="map-title"`, mapHeading(s.m))
 	s.element("desc", `id="map-desc"`, mapDescription(s.m))
 	s.write("<style>%s</style>", svgStyle)
-	s.write(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="11" markerHeight="11" markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0,1 L10,5 L0,9 Z"/></marker></defs>`)
+	s.write(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="5" refY="5" markerWidth="12" markerHeight="12" markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0,1 L10,5 L0,9 Z"/></marker></defs>`)
 	s.write(`<rect class="paper" width="%d" height="%d"/>`, s.width(), height)
 	s.element("text", fmt.Sprintf(`class="title" x="%d" y="%d"`, svgMargin, svgMargin+14), mapHeading(s.m))
 	s.element("text", fmt.Sprintf(`class="counts" x="%d" y="%d"`, svgMargin, svgMargin+34), mapDescription(s.m))
@@ -145,7 +145,7 @@ func (s *svg) links() {
 		drawn[pair]++
 		from, to := s.at(s.graph.routers[pair[0]]), s.at(s.graph.routers[pair[1]])
 		there, back := namesOnly(l, s.m.Routers[pair[0]].Address), namesOnly(l, s.m.Routers[pair[1]].Address)
-		s.open("g", "")
+		s.write("<g>")
 		s.element("title", "", linkText(l))
 		s.line(linkClasses(l), from, to, float64(bend), there, back)
 		s.close("g")
@@ -165,7 +165,7 @@ func namesOnly(l *report.MapLink, from netip.Addr) bool {
 // lan draws a hub and a line to each router on it. Of a pair of which only one
 // names the other, an arrow goes from that one through the hub to the other.
 func (s *svg) lan(l *report.MapLink, hub layout.Point) {
-	s.open("g", "")
+	s.write("<g>")
 	s.element("title", "", linkText(l))
 	for _, e := range l.Ends {
 		n, ok := s.graph.number[e.Router]
@@ -206,46 +206,39 @@ func linkIsDown(l *report.MapLink) bool {
 	return false
 }
 
-// line draws one between two nodes, bent aside by some pixels, with arrow heads at
-// the ends that are not named back.
+// line draws one between two nodes, bent aside by some pixels. If only one end
+// names the other, an arrow head in the middle shows which.
 func (s *svg) line(classes string, from, to layout.Point, bend float64, there, back bool) {
 	dx, dy := float64(to.X-from.X), float64(to.Y-from.Y)
 	length := math.Sqrt(float64(dx*dx) + float64(dy*dy))
 	if length == 0 {
 		return
 	}
-	dx, dy = dx/length, dy/length
-	gap := float64(svgRadius + 3)
-	fromX, fromY, toX, toY := float64(from.X), float64(from.Y), float64(to.X), float64(to.Y)
-	marks := ""
-	if there {
-		toX, toY = toX-float64(gap*dx), toY-float64(gap*dy)
-		marks += ` marker-end="url(#arrow)"`
-	}
 	if back {
-		// A marker at the start would point along the line: draw from the other end.
-		if there {
-			s.line(classes, to, from, -bend, true, false)
-		} else {
-			s.line(classes, to, from, -bend, true, false)
+		// The head points along the line: draw one from the other end.
+		s.line(classes, to, from, -bend, true, false)
+		if !there {
 			return
 		}
 	}
-	if there || back {
+	head := ""
+	if there {
 		classes += " oneway"
+		head = ` marker-mid="url(#arrow)"`
 	}
-	path := fmt.Sprintf("M%.1f,%.1f L%.1f,%.1f", fromX, fromY, toX, toY)
-	if bend != 0 {
-		midX, midY := (fromX+toX)/2-float64(2*bend*dy), (fromY+toY)/2+float64(2*bend*dx)
-		path = fmt.Sprintf("M%.1f,%.1f Q%.1f,%.1f %.1f,%.1f", fromX, fromY, midX, midY, toX, toY)
-	}
-	s.write(`<path class="%s" d="%s"%s/>`, classes, path, marks)
+	// Two curves that meet in the middle, halfway to the point that bends them.
+	x, y := float64(from.X+to.X)/2, float64(from.Y+to.Y)/2
+	x, y = x-bend*dy/length, y+bend*dx/length
+	bendX, bendY := -bend*dy/length/2, bend*dx/length/2
+	s.write(`<path class="%s" d="M%d,%d Q%.1f,%.1f %.1f,%.1f Q%.1f,%.1f %d,%d"%s/>`, classes, from.X, from.Y,
+		(float64(from.X)+x)/2+bendX, (float64(from.Y)+y)/2+bendY, x, y,
+		(float64(to.X)+x)/2+bendX, (float64(to.Y)+y)/2+bendY, to.X, to.Y, head)
 }
 
 func (s *svg) router(i int) {
 	r := &s.m.Routers[i]
 	at := s.at(s.graph.routers[i])
-	s.open("g", "")
+	s.write("<g>")
 	s.element("title", "", routerText(r))
 	if r.Depth == 0 {
 		s.write(`<circle class="start" cx="%d" cy="%d" r="%d"/>`, at.X, at.Y, svgRadius+4)
@@ -326,16 +319,16 @@ func (s *svg) routerEntry(state report.RouterState, version int, text string) le
 
 func (s *svg) lineEntry(classes string, arrow bool, text string) legendEntry {
 	return legendEntry{func(at layout.Point) {
-		s.line(classes, layout.Point{X: at.X - 14, Y: at.Y}, layout.Point{X: at.X + 14 + svgRadius, Y: at.Y}, 0, arrow, false)
+		s.line(classes, layout.Point{X: at.X - 14, Y: at.Y}, layout.Point{X: at.X + 14, Y: at.Y}, 0, arrow, false)
 	}, text}
 }
 
 func legendWidth(e legendEntry) int { return 52 + svgLetter*len(e.text) }
 
 func (s *svg) legend() {
-	top := svgHead + s.graph.height + 2*svgMargin
+	top := svgHead + s.graph.height + 3*svgMargin
 	s.open("g", `class="legend"`)
-	s.write(`<path class="rule" d="M%d,%d H%d"/>`, svgMargin, top-12, s.width()-svgMargin)
+	s.write(`<path class="rule" d="M%d,%d H%d"/>`, svgMargin, top-16, s.width()-svgMargin)
 	for row, entries := range s.legendRows() {
 		x, y := svgMargin+14, top+row*svgLegendRow
 		for _, e := range entries {

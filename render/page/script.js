@@ -8,8 +8,8 @@
   const { map, versions, colors } = data;
   const routers = map.routers || [], links = map.links || [];
 
-  // Limits of what is shown at once.
-  const maxHits = 200, maxLandmarks = 40, labelSize = 12, smallestLabel = 6.5;
+  // Limits of what is shown at once, and sizes of letters.
+  const maxHits = 200, maxLandmarks = 40, labelSize = 12, smallestLabel = 7;
 
   const $ = id => document.getElementById(id);
   const number = new Intl.NumberFormat("en");
@@ -132,10 +132,14 @@
 
   // What is far away is drawn larger than it is, so that it can be seen: routers up
   // to the room that they have, and lines at least about a pixel wide.
-  let far = { nodes: 1, edges: 1, labels: labelSize };
+  let far = { nodes: 1, edges: 1, labels: labelSize, landmarks: labelSize, allNames: true };
   function farAt(zoom) {
     const step = Math.round(2 * Math.log2(1 / zoom)) / 2, small = 2 ** step; // few steps: each makes a new style
-    return { nodes: Math.min(2.3, Math.max(1, 0.4 * small)), edges: Math.min(7, Math.max(1, 0.55 * small)), labels: Math.max(labelSize, 11 * small) };
+    const labels = Math.min(labelSize * 1.4, Math.max(labelSize, 8.5 * small)), allNames = labels * zoom >= smallestLabel;
+    return {
+      nodes: Math.min(2.3, Math.max(1, 0.4 * small)), edges: Math.min(7, Math.max(1, 0.55 * small)),
+      labels, landmarks: allNames ? labels : Math.max(labels, 11 * small), allNames,
+    };
   }
 
   function style() {
@@ -152,12 +156,11 @@
       {
         selector: "node.router", style: {
           shape: "ellipse", width: scaled, height: scaled, "background-color": "data(color)",
-          "border-width": 1.5 * far.nodes, "border-color": theme("ring"), label: "data(label)", color: ink, "font-size": labelSize,
+          "border-width": 1.5 * far.nodes, "border-color": theme("ring"), label: far.allNames ? "data(label)" : "", color: ink, "font-size": far.labels,
           "text-valign": "bottom", "text-margin-y": 4, "text-outline-width": 2.5, "text-outline-color": paper,
-          "min-zoomed-font-size": smallestLabel,
         },
       },
-      { selector: "node.landmark", style: { "font-size": far.labels, "text-outline-width": far.labels / 4, "min-zoomed-font-size": 0, "z-index": 4 } },
+      { selector: "node.landmark", style: { "font-size": far.landmarks, "text-outline-width": far.landmarks / 6, label: "data(label)", "z-index": 4 } },
       { selector: "node.silent", style: { shape: "diamond", "background-color": panel, "border-style": "dashed", "border-width": 2 * far.nodes, "border-color": warn } },
       { selector: "node.not_asked", style: { shape: "rectangle", "background-color": panel, "border-style": "dotted", "border-width": 2 * far.nodes, "border-color": muted } },
       { selector: "node.start", style: { "outline-width": 2 * far.nodes, "outline-offset": 3 * far.nodes, "outline-color": theme("ring") } },
@@ -167,26 +170,26 @@
       {
         selector: "edge", style: {
           width: 1.6 * far.edges, "line-color": edge, "curve-style": "straight", "overlay-opacity": 0,
-          "target-arrow-color": warn, "source-arrow-color": warn, "arrow-scale": 1.1,
+          "mid-target-arrow-color": warn, "mid-source-arrow-color": warn, "arrow-scale": 1.2,
         },
       },
       { selector: "edge.bent", style: { "curve-style": "bezier", "control-point-step-size": 24 } },
       { selector: "edge.tunnel", style: { "line-style": "dashed", "line-dash-pattern": [8 * far.nodes, 5 * far.nodes] } },
       { selector: "edge.down", style: { "line-style": "dotted" } },
       { selector: "edge.there, edge.back", style: { "line-color": warn, width: 2.2 * far.edges } },
-      { selector: "edge.there", style: { "target-arrow-shape": "triangle" } },
-      { selector: "edge.back", style: { "source-arrow-shape": "triangle" } },
-      { selector: "edge.near", style: { "line-color": accent, "target-arrow-color": accent, "source-arrow-color": accent, width: 2.6 * far.edges, "z-index": 5 } },
+      { selector: "edge.there", style: { "mid-target-arrow-shape": "triangle" } },
+      { selector: "edge.back", style: { "mid-source-arrow-shape": "triangle" } },
+      { selector: "edge.near", style: { "line-color": accent, "mid-target-arrow-color": accent, "mid-source-arrow-color": accent, width: 2.6 * far.edges, "z-index": 5 } },
       { selector: "node.near", style: { "border-color": accent, "border-width": 2.5 * far.nodes } },
       { selector: ".dim", style: { opacity: 0.13, "text-opacity": 0 } },
-      { selector: "node.hit", style: { "underlay-color": accent, "underlay-opacity": 0.32, "underlay-padding": 6, "underlay-shape": "ellipse", "min-zoomed-font-size": 0 } },
+      { selector: "node.hit", style: { "underlay-color": accent, "underlay-opacity": 0.32, "underlay-padding": 6, "underlay-shape": "ellipse", label: "data(label)" } },
       {
         selector: "node.picked", style: {
           "underlay-color": accent, "underlay-opacity": 0.5, "underlay-padding": 9, "underlay-shape": "ellipse", "border-color": accent, "border-width": 3,
-          "font-weight": 700, "font-size": labelSize + 2, "min-zoomed-font-size": 0, "z-index": 9,
+          "font-weight": 700, "font-size": far.landmarks + 2, label: "data(label)", "z-index": 9,
         },
       },
-      { selector: "edge.picked", style: { "line-color": accent, width: 4 * far.edges, "target-arrow-color": accent, "source-arrow-color": accent, "z-index": 8 } },
+      { selector: "edge.picked", style: { "line-color": accent, width: 4 * far.edges, "mid-target-arrow-color": accent, "mid-source-arrow-color": accent, "z-index": 8 } },
     ];
   }
 
@@ -202,15 +205,16 @@
     if (!elements.length) return;
     cy.fit(undefined, margin);
     if (cy.zoom() > 1.25) cy.zoom(1.25), cy.center();
+    landmarks();
   }
-  fit();
 
   // Where there is no room for all names, those of the routers with the most links
   // are shown, as a map shows the large cities: far enough from each other.
-  if (labelSize * cy.zoom() < smallestLabel) {
+  function landmarks() {
     const wide = 130 / cy.zoom(), high = 44 / cy.zoom(), shown = [];
     const candidates = routers.map((r, i) => i).filter(i => linksOf[i].length > 2)
       .sort((a, b) => linksOf[b].length - linksOf[a].length || a - b);
+    cy.nodes(".landmark").removeClass("landmark");
     for (const i of candidates) {
       if (shown.length >= maxLandmarks) break;
       const at = data.routers[i];
@@ -226,8 +230,9 @@
     far = now;
     cy.style(style());
   }
-  restyle();
   cy.on("zoom", restyle);
+  fit();
+  restyle();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cy.style(style()));
   new ResizeObserver(() => cy.resize()).observe($("stage"));
 

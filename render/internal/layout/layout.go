@@ -176,4 +176,7 @@ func (v vector) minus(w vector) vector  { return vector{v.x - w.x, v.y - w.y} }
 func (v vector) times(f float64) vector { return vector{mul(v.x, f), mul(v.y, f)} }
 func (v vector) square() float64        { return mul(v.x, v.x) + mul(v.y, v.y) }
 func (v vector) length() float64        { return math.Sqrt(v.square()) }
-func mul(a, b float64) float64          { return float64(a * b) }
+
+// mul is a product, rounded. (A compiler may make a multiplication of a division
+// by a power of two, and fuse that: it is exact either way.)
+func mul(a, b float64) float64 { return float64(a * b) }
