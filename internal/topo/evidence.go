@@ -144,13 +144,19 @@ func (e *evidence) claims(s int32, x ip) bool {
 	return found
 }
 
-// unite makes s and the speakers that it lists and that list it one router.
-// Either list alone proves nothing: anybody can claim any address. What answers
-// at a loopback address is this host, which does not lie about itself.
+// unite makes s and the speakers that it lists and that list it one router, if
+// they call the same addresses their own, or one of them some of those: an answer
+// may lack a part. Less proves nothing: anybody can claim any address, and two
+// routers may really have the same private one. What answers at a loopback
+// address is this host, which does not lie about itself.
 func (e *evidence) unite(s int32) {
 	me := e.speakers[s].from
 	for _, x := range e.speakers[s].locals {
-		if t, ok := e.byFrom[x]; ok && (me.isLoopback() || e.claims(t, me)) {
+		t, ok := e.byFrom[x]
+		if !ok || e.root(s) == e.root(t) {
+			continue
+		}
+		if me.isLoopback() || e.claims(t, me) && e.sameLocals(s, t) {
 			e.join(s, t)
 		}
 	}
@@ -159,6 +165,20 @@ func (e *evidence) unite(s int32) {
 			e.join(s, t)
 		}
 	}
+}
+
+// sameLocals is whether one of two speakers calls all addresses its own that the
+// other does.
+func (e *evidence) sameLocals(s, t int32) bool {
+	if len(e.speakers[s].locals) > len(e.speakers[t].locals) {
+		s, t = t, s
+	}
+	for _, x := range e.speakers[s].locals {
+		if !e.claims(t, x) {
+			return false
+		}
+	}
+	return true
 }
 
 // root returns the speaker that stands for the router of s.

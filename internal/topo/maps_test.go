@@ -230,6 +230,23 @@ func TestMaps(t *testing.T) {
 			 1 1.3
 			 lan 1.1 1.2 1.3
 			 p2p 1.1 1.2@1.3 1.2-/>1.1`},
+		{"a liar has the same private address as the router that it claims to be",
+			`a: 1.1>1.2,1.3
+			 l lies true=2: 1.2>1.1,1.3  192.168.1.1  1.3
+			 b: 1.3>1.1,1.2  192.168.1.1  3.3`, "1.1",
+			`0 1.1
+			 1 1.2 = 192.168.1.1 ! 1.3
+			 1 1.3 = 3.3 ! 192.168.1.1
+			 lan 1.1 1.2 1.3`},
+		{"a router behind a liar that claims it",
+			`a: 1.1>1.2
+			 l lies: 1.2>1.1  2.2>2.3  2.3
+			 b: 2.3>2.2`, "1.1",
+			`0 1.1
+			 1 1.2 = 2.2 ! 2.3
+			 2 2.3
+			 p2p 1.1 1.2
+			 p2p 1.2@2.2 2.3`},
 		{"a liar names everybody",
 			`a: 1.1>1.2,1.9
 			 b: 1.2>1.1,1.9  2.2>2.3

@@ -18,11 +18,12 @@ import (
 
 // A network of these tests is drawn in lines, a router each:
 //
-//	NAME [silent] [old] [from=ADDR] [badsum] [lies] : LOCAL>NEIGHBOR,NEIGHBOR[/FLAG...] LOCAL ...
+//	NAME [silent] [old] [from=ADDR] [badsum] [lies] [true=N]: LOCAL>NEIGHBOR,NEIGHBOR[/FLAG...] LOCAL ...
 //
 // An address of two numbers, 1.2, stands for 10.0.1.2. LOCAL/stub stands for an
 // interface without neighbours, METRIC and THRESHOLD are 1 unless /m=N, /t=N.
-// lies: it has no address but the first; it merely claims the others.
+// lies: it has no address but the first N, one by default; it merely claims the
+// others.
 type network struct {
 	routers []*router
 
@@ -81,6 +82,8 @@ func draw(t testing.TB, drawing string) *network {
 				r.badsum = true
 			case word == "lies":
 				r.lies = true
+			case strings.HasPrefix(word, "true="):
+				r.truth, _ = strconv.Atoi(word[len("true="):])
 			default:
 				t.Fatalf("%q: unknown word %q", line, word)
 			}

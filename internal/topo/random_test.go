@@ -238,7 +238,7 @@ func start(n *network) topo.Crawl {
 // answers: the routers that can be reached without passing a silent one, with all
 // of their addresses, the silent ones beside them, and the links.
 func TestRandomNetworks(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		n, wires := random(r, plan{routers: 2 + r.IntN(80), silent: 0.1, old: 0.2, from: 0.3})
 		want := truth(n, wires, n.routers[0].records[0].Local)
@@ -264,7 +264,7 @@ func document(t testing.TB, m *report.Map) string {
 // One-way links, duplicated private addresses and liars may be what they will: the
 // same answers make the same map.
 func TestOrderDoesNotMatter(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		n, _ := random(r, plan{routers: 2 + r.IntN(60), silent: 0.1, old: 0.2, from: 0.2, oneWay: 0.1})
 		for range 3 {
@@ -315,7 +315,9 @@ func lie(r *rand.Rand, n *network, liar int, pool []netip.Addr) {
 	for range 1 + r.IntN(20) {
 		record := dvmrp.Interface{Local: pick(), Metric: 1, Threshold: 1}
 		for range r.IntN(4) {
-			record.Neighbors = append(record.Neighbors, pick())
+			if x := pick(); !n.names(x, record.Local) { // or nothing could tell it from the truth
+				record.Neighbors = append(record.Neighbors, x)
+			}
 		}
 		l.records = append(l.records, record)
 	}
@@ -326,10 +328,19 @@ func lie(r *rand.Rand, n *network, liar int, pool []netip.Addr) {
 	l.records = append(l.records, record)
 }
 
+// names is whether an interface names a neighbour.
+func (n *network) names(iface, neighbor netip.Addr) bool {
+	return slices.ContainsFunc(n.routers, func(x *router) bool {
+		return slices.ContainsFunc(x.records, func(i dvmrp.Interface) bool {
+			return i.Local == iface && slices.Contains(i.Neighbors, neighbor)
+		})
+	})
+}
+
 // A liar changes nothing but what it says itself: the other routers keep their
 // addresses and depths, and the links among them stay as they are.
 func TestLiarChangesNothingElse(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		n, _ := random(r, plan{routers: 3 + r.IntN(60), silent: 0.1, old: 0.1, from: 0.1})
 		liar := 1 + r.IntN(len(n.routers)-1)
@@ -390,7 +401,7 @@ func others(m *report.Map, own netip.Addr) string {
 
 // The order of the answers in a recording does not matter, either.
 func TestFromAnswersInAnyOrder(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		n, _ := random(r, plan{routers: 30, old: 0.2, oneWay: 0.1})
 		var answers []ask.NeighborsAnswer
