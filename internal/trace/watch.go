@@ -82,7 +82,7 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 			if s == nil {
 				t.settle(ctx)
 				s = newSeries(began, t.hops)
-				s.lost = cutShort(p)
+				s.lost = endsInSilence(p)
 				s.partial = s.lost
 			}
 			p, err = t.repeat(ctx, w, s, p, emit)
@@ -102,8 +102,12 @@ func (t *Tracer) Run(ctx context.Context, w Watch, emit func(*report.Path) error
 }
 
 // cutShort reports whether silence keeps a path from reaching the source.
-func cutShort(p *report.Path) bool {
-	return !p.Reached && p.Next != nil && p.Next.Verdict == report.DidNotAnswer
+func cutShort(p *report.Path) bool { return !p.Reached && endsInSilence(p) }
+
+// endsInSilence reports whether the router behind the last hop did not answer: it
+// may be known to stand next to the source all the same.
+func endsInSilence(p *report.Path) bool {
+	return p.Next != nil && p.Next.Verdict == report.DidNotAnswer
 }
 
 // pathLost is why a path changes, or ends, that answered before.
@@ -116,7 +120,7 @@ func (t *Tracer) goOn(ctx context.Context, s *series, p *report.Path) *series {
 		return nil
 	}
 	lost, n := s.lost, len(t.hops)
-	s.lost = n == 0 || cutShort(p)
+	s.lost = n == 0 || endsInSilence(p)
 	if s.silent && !s.lost { // not for long
 		lost = true
 		s.note(report.EventLost, 0, netip.Addr{}, pathLost)
