@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"mbone/internal/ask"
 	"mbone/internal/cmd/tracing/tracingtest"
+	"mbone/internal/prototest"
 	"mbone/proto/mtrace"
 	"mbone/render"
 	"mbone/report"
@@ -382,5 +384,65 @@ func TestBrokenPipe(t *testing.T) {
 				t.Errorf("%s: exit code %d after %v", format, code, took)
 			}
 		})
+	}
+}
+
+// TestRead measures between the traces of a recording.
+func TestRead(t *testing.T) {
+	var messages [][]byte
+	for i := range uint32(4) {
+		n := tracingtest.NewNetwork(t)
+		m := mtrace.Message{
+			Type: mtrace.TypeResponse, Hops: 32, Group: addr("224.2.2.2"), Source: addr("10.4.0.9"), Receiver: tracingtest.Here,
+			Response: tracingtest.Here, QueryID: i + 1, Blocks: n.Blocks,
+		}
+		for k := range m.Blocks {
+			m.Blocks[k].PacketsIn, m.Blocks[k].PacketsOut, m.Blocks[k].PacketsGroup = 1000*i, 1000*i, 500*i
+		}
+		m.Blocks[0].PacketsIn, m.Blocks[0].PacketsGroup = 900*i, 450*i // of what hop 2 has sent
+		if i == 3 {
+			m.Blocks[1].PacketsIn, m.Blocks[1].PacketsOut, m.Blocks[1].PacketsGroup = 7, 8, 9
+		}
+		message, err := m.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, message)
+	}
+	file := filepath.Join(t.TempDir(), "mtrace.pcap")
+	prototest.Record(t, file, messages)
+	n := tracingtest.NewNetwork(t)
+	n.OpenErr = errors.New("a recording needs no socket")
+
+	code, stdout, stderr := within(t, n, time.Minute, "-n -o csv --read "+file)
+	all := rows(t, stdout)
+	if code != 0 || len(all) != 9 || stderr != "mstat: hop 2, 10.2.0.2: the counters began anew, as when a router restarts\n" {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	for row, want := range map[int]string{
+		1: "100 of 1000, 100 of 1000, ", 4: "100 of 1000, 200 of 2000, ", // hop 2 to hop 1
+		7: " of , reset,  of , reset, reset@2", 8: " of 1000, reset,  of , reset, reset@2",
+	} {
+		r := all[row]
+		got := r["all_lost"] + " of " + r["all_sent"] + ", "
+		if r["all_marks"] != "" {
+			got += r["all_marks"] + ", "
+		}
+		got += r["all_total_lost"] + " of " + r["all_total_sent"] + ", "
+		if r["all_total_marks"] != "" {
+			got += r["all_total_marks"] + ", "
+		}
+		if got += r["events"]; got != want {
+			t.Errorf("row %d: %q, want %q", row, got, want)
+		}
+	}
+
+	code, stdout, _ = within(t, n, time.Minute, "-n -c1 --json --read "+file+" 10.4.0.9")
+	if all := documents(t, stdout); code != 0 || len(all) != 1 || all[0].Method != report.MethodOverheard || *all[0].Statistics.Links[1].Total.Group.Lost != 50 {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+	code, stdout, _ = within(t, n, time.Minute, "-n --read "+file)
+	if code != 0 || strings.Count(stdout, "Results after ") != 3 || !strings.Contains(stdout, "100/1000 = 10%1000 pps    50/500  = 10% 500 pps\n") {
+		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 }
