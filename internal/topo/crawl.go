@@ -111,7 +111,7 @@ type outcome struct {
 func newCrawler(c Crawl) *crawler {
 	k := &crawler{
 		Crawl:    c,
-		evidence: newEvidence(),
+		evidence: newEvidence(0),
 		targets:  make(map[ip]*target),
 		caught:   make(map[int32]bool),
 		limits:   limits{addresses: maxAddresses, records: maxRecords},
@@ -217,6 +217,7 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 		}
 		s := k.hear(a, t)
 		if s == nobody {
+			o.err = errors.New(k.limit)
 			continue
 		}
 		k.lossy = k.lossy || a.Tries > 1 && !a.Old && o.router.isRouter()

@@ -37,12 +37,14 @@ type speaker struct {
 	parent int32  // in the same router; itself at the root
 }
 
-func newEvidence() *evidence {
+// newEvidence makes room for about so many answers.
+func newEvidence(answers int) *evidence {
+	const perAnswer = 4 // interfaces and names
 	return &evidence{
-		byFrom:    make(map[ip]int32),
-		claimants: make(map[ip][]int32),
-		namers:    make(map[ip][]int32),
-		naming:    make(map[pair][]int32),
+		byFrom:    make(map[ip]int32, answers),
+		claimants: make(map[ip][]int32, perAnswer*answers),
+		namers:    make(map[ip][]int32, perAnswer*answers),
+		naming:    make(map[pair][]int32, perAnswer*answers),
 		confirmed: make(map[ip][]int32),
 		reached:   make(map[ip][]int32),
 	}

@@ -34,7 +34,7 @@ type identity struct {
 // [identity.at] where somebody names them.
 func identify(f *facts) *identity {
 	id := &identity{
-		evidence: newEvidence(),
+		evidence: newEvidence(len(f.answers)),
 		facts:    f,
 		number:   make(map[int32]int32),
 		silent:   make(map[ip]int32),

@@ -236,21 +236,27 @@ func (g *graph) here(c *claim) end { return end{c.from, c.record, c.local} }
 func (g *graph) networks() []link {
 	s := newSegments(g)
 	var links []link
-	for _, members := range s.list {
-		l := link{ends: members}
+	for number, members := range s.list {
+		l := link{ends: make([]end, 0, len(members))}
 		for _, m := range members {
-			for _, i := range s.claims[m] {
-				c := &g.claims[i]
+			l.ends = append(l.ends, g.here(&g.claims[s.claims[m][0]]))
+		}
+		for n, m := range members {
+			claims := g.claims[s.claims[m][0]:s.claims[m][1]]
+			for i := range claims {
+				c := &claims[i]
+				if c.peer >= 0 || g.tunnels(c) || heard(claims, c.to) {
+					continue
+				}
 				there := g.there(c)
-				switch {
-				case c.peer >= 0 || s.heard[hearing{m, c.to}]:
+				switch of := s.of(there); {
 				case g.nodes[c.to].answer == nil:
 					l.add(there)
-				case s.of(there) == s.of(m):
+				case of == int32(number):
 					l.oneWay = append(l.oneWay, [2]int32{c.from, c.to})
-				case s.size(there) > 1:
+				case of >= 0 && len(s.list[of]) > 1:
 					links = append(links, link{
-						kind: report.LinkPointToPoint, ends: []end{m, there}, oneWay: [][2]int32{{c.from, c.to}},
+						kind: report.LinkPointToPoint, ends: []end{l.ends[n], there}, oneWay: [][2]int32{{c.from, c.to}},
 					})
 				default:
 					l.add(there)
@@ -284,6 +290,12 @@ func (g *graph) there(c *claim) end {
 	return e
 }
 
+// heard is whether a router names an interface back, of which claims are made:
+// other addresses of that router on the same link are no further neighbours.
+func heard(claims []claim, router int32) bool {
+	return slices.ContainsFunc(claims, func(c claim) bool { return c.to == router && c.peer >= 0 })
+}
+
 // add adds an end that is not there yet.
 func (l *link) add(e end) {
 	if !slices.Contains(l.ends, e) {
@@ -292,80 +304,79 @@ func (l *link) add(e end) {
 }
 
 // segments are the ordinary interfaces that claims speak of, joined where two
-// routers name each other over them.
+// routers name each other over them. An interface is a number: those of a router
+// follow each other, as in its answer.
 type segments struct {
-	list   [][]end
-	claims map[end][]int32 // of each interface
-	heard  map[hearing]bool
-	number map[end]int32 // in list
-}
-
-// hearing is an interface and a router that names it back: other addresses of
-// that router on the same link are no further neighbours.
-type hearing struct {
-	iface end
-	node  int32
+	base   []int32    // by node: the number of its first interface
+	parent []int32    // by interface: itself at the root
+	claims [][2]int32 // by interface: where its claims begin and end
+	list   [][]int32  // interfaces
+	number []int32    // by interface: of its segment in list, or nobody
 }
 
 func newSegments(g *graph) *segments {
-	s := &segments{claims: make(map[end][]int32), heard: make(map[hearing]bool), number: make(map[end]int32)}
-	var ifaces []end
-	parent := make(map[end]end)
-	root := func(e end) end {
-		for parent[e] != e {
-			parent[e] = parent[parent[e]]
-			e = parent[e]
+	s := &segments{base: make([]int32, len(g.nodes))}
+	interfaces := int32(0)
+	for i := range g.nodes {
+		s.base[i] = interfaces
+		if a := g.nodes[i].answer; a != nil {
+			interfaces += int32(len(a.Interfaces))
 		}
-		return e
+	}
+	s.parent, s.number = make([]int32, interfaces), make([]int32, interfaces)
+	s.claims = make([][2]int32, interfaces)
+	for i := range interfaces {
+		s.parent[i], s.number[i] = i, nobody
 	}
 	for i := range g.claims {
 		c := &g.claims[i]
-		if g.tunnels(c) {
+		own := &s.claims[s.at(g.here(c))]
+		if own[1] == 0 {
+			own[0] = int32(i)
+		}
+		own[1] = int32(i) + 1 // those of one record follow each other
+		if !g.tunnels(c) && c.peer > int32(i) {
+			s.parent[s.root(s.at(g.here(c)))] = s.root(s.at(g.here(&g.claims[c.peer])))
+		}
+	}
+	for i := range interfaces {
+		claims := g.claims[s.claims[i][0]:s.claims[i][1]]
+		if !slices.ContainsFunc(claims, func(c claim) bool { return !g.tunnels(&c) }) {
 			continue
 		}
-		e := g.here(c)
-		if _, ok := parent[e]; !ok {
-			parent[e] = e
-			ifaces = append(ifaces, e)
-		}
-		s.claims[e] = append(s.claims[e], int32(i))
-		if c.peer >= 0 {
-			s.heard[hearing{e, c.to}] = true
-		}
-	}
-	for i := range g.claims {
-		if c := &g.claims[i]; !g.tunnels(c) && c.peer > int32(i) {
-			parent[root(g.here(c))] = root(g.here(&g.claims[c.peer]))
-		}
-	}
-	for _, e := range ifaces {
-		r := root(e)
-		n, ok := s.number[r]
-		if !ok {
-			n = int32(len(s.list))
+		r := s.root(i)
+		if s.number[r] == nobody {
+			s.number[r] = int32(len(s.list))
 			s.list = append(s.list, nil)
-			s.number[r] = n
 		}
-		s.number[e] = n
-		s.list[n] = append(s.list[n], e)
+		s.number[i] = s.number[r]
+		s.list[s.number[i]] = append(s.list[s.number[i]], i)
 	}
 	return s
 }
 
-// of returns the number of the segment of an interface, or nobody.
-func (s *segments) of(e end) int32 {
-	if n, ok := s.number[e]; ok {
-		return n
+// at returns the number of an interface, or nobody if no answer has it.
+func (s *segments) at(e end) int32 {
+	if e.record < 0 {
+		return nobody
 	}
-	return nobody
+	return s.base[e.node] + e.record
 }
 
-// size returns how many interfaces are on the segment of one.
-func (s *segments) size(e end) int {
-	if n := s.of(e); n >= 0 {
-		return len(s.list[n])
+func (s *segments) root(i int32) int32 {
+	for s.parent[i] != i {
+		s.parent[i] = s.parent[s.parent[i]]
+		i = s.parent[i]
 	}
-	return 1
+	return i
+}
+
+// of returns the number of the segment of an interface, or nobody.
+func (s *segments) of(e end) int32 {
+	if i := s.at(e); i >= 0 {
+		return s.number[i]
+	}
+	return nobody
 }
 
 // report describes a link.

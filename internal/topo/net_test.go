@@ -26,6 +26,7 @@ import (
 // others.
 type network struct {
 	routers []*router
+	owners  map[netip.Addr]*router // see index
 
 	mu       sync.Mutex
 	asked    []netip.Addr // in order
@@ -133,12 +134,26 @@ func (r *router) owns(a netip.Addr) bool {
 // at returns the router that questions to an address reach: the first one in the
 // drawing that has it.
 func (n *network) at(a netip.Addr) *router {
+	if n.owners != nil {
+		return n.owners[a]
+	}
 	for _, r := range n.routers {
 		if r.owns(a) {
 			return r
 		}
 	}
 	return nil
+}
+
+// index makes at quick, in a network that does not change any more.
+func (n *network) index() {
+	owners := make(map[netip.Addr]*router)
+	for _, r := range slices.Backward(n.routers) {
+		for _, i := range r.records {
+			owners[i.Local] = r
+		}
+	}
+	n.owners = owners
 }
 
 // answer is what a router says, asked at an address.
@@ -250,4 +265,18 @@ func expect(t testing.TB, m *report.Map, want string) {
 	if got := strings.TrimSpace(text(m)); got != strings.Join(lines, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(lines, "\n"))
 	}
+}
+
+// conflict is a network in which a second answer contradicts the first.
+type conflict struct {
+	*network
+	answer ask.NeighborsAnswer
+}
+
+func (c *conflict) Neighbors(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
+	answers, err := c.network.Neighbors(ctx, q)
+	if len(answers) > 0 && answers[0].From == c.answer.From {
+		answers[0].Conflicts = []ask.NeighborsAnswer{c.answer}
+	}
+	return answers, err
 }
