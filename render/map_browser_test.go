@@ -250,6 +250,17 @@ func thousandRouters(t *testing.T, b *browser) {
 		t.Errorf("the link to %q opened %q", neighbour, got)
 	}
 
+	// A router that said nothing is known from its links, which open as well.
+	lan := slices.IndexFunc(m.Links, func(l report.MapLink) bool {
+		return l.Kind == report.LinkLAN && slices.ContainsFunc(l.Ends, func(e report.LinkEnd) bool { return e.Metric == nil })
+	})
+	ends := m.Links[lan].Ends
+	silent := ends[slices.IndexFunc(ends, func(e report.LinkEnd) bool { return e.Metric == nil })].Router
+	b.do(chromedp.SendKeys(chromedp.ID("query"), silent.String()+kb.Enter), chromedp.Click(chromedp.CSS("#details section .link")))
+	if got, want := b.text("#details h2"), fmt.Sprintf("LAN of %d routers", len(ends)); got != want {
+		t.Errorf("the link of %s opened %q, want %q", silent, got, want)
+	}
+
 	b.do(chromedp.Click(chromedp.CSS("[id='state/silent']")))
 	if got := b.text("#legend [aria-pressed=true] small"); got != "55" || get(b, chromedp.Evaluate[int](`document.querySelectorAll("#legend .reset").length`)) != 1 {
 		t.Errorf("the legend is pressed at %q", got)

@@ -132,15 +132,30 @@
 
   // What is far away is drawn larger than it is, so that it can be seen: routers up
   // to the room that they have, and lines at least about a pixel wide.
-  let far = { nodes: 1, edges: 1, labels: labelSize, landmarks: labelSize, allNames: true };
   function farAt(zoom) {
-    const step = Math.round(2 * Math.log2(1 / zoom)) / 2, small = 2 ** step; // few steps: each makes a new style
+    const small = 2 ** (Math.round(2 * Math.log2(1 / zoom)) / 2); // in few steps: each makes a new style
     const labels = Math.min(labelSize * 1.4, Math.max(labelSize, 8.5 * small)), allNames = labels * zoom >= smallestLabel;
     return {
       nodes: Math.min(2.3, Math.max(1, 0.4 * small)), edges: Math.min(7, Math.max(1, 0.55 * small)),
       labels, landmarks: allNames ? labels : Math.max(labels, 11 * small), allNames,
     };
   }
+
+  // The view in which all is seen. It is computed here and not measured, which
+  // takes seconds for thousands of routers.
+  const margin = 24, minZoom = 0.005, maxFitZoom = 1.25, maxZoom = 4;
+  const places = data.routers.concat(data.hubs.filter(Boolean));
+  const extent = [0, 1].map(axis => {
+    let low = Infinity, high = -Infinity;
+    for (const p of places) low = Math.min(low, p[axis]), high = Math.max(high, p[axis]);
+    return places.length ? low + high : 1; // there is as much room on both sides
+  });
+  function wholeView() {
+    const width = $("map").clientWidth, height = $("map").clientHeight;
+    const zoom = Math.max(minZoom, Math.min(maxFitZoom, (width - 2 * margin) / extent[0], (height - 2 * margin) / extent[1]));
+    return { zoom, pan: { x: (width - extent[0] * zoom) / 2, y: (height - extent[1] * zoom) / 2 } };
+  }
+  let far = farAt(wholeView().zoom);
 
   function style() {
     const ink = theme("ink"), muted = theme("muted"), paper = theme("paper"), panel = theme("panel");
@@ -182,29 +197,32 @@
       { selector: "edge.near", style: { "line-color": accent, "mid-target-arrow-color": accent, "mid-source-arrow-color": accent, width: 2.6 * far.edges, "z-index": 5 } },
       { selector: "node.near", style: { "border-color": accent, "border-width": 2.5 * far.nodes } },
       { selector: ".dim", style: { opacity: 0.13, "text-opacity": 0 } },
-      { selector: "node.hit", style: { "underlay-color": accent, "underlay-opacity": 0.32, "underlay-padding": 6, "underlay-shape": "ellipse", label: "data(label)" } },
+      { selector: "node.router.hit", style: { "underlay-color": accent, "underlay-opacity": 0.32, "underlay-padding": 6, "underlay-shape": "ellipse", label: "data(label)" } },
       {
         selector: "node.picked", style: {
-          "underlay-color": accent, "underlay-opacity": 0.5, "underlay-padding": 9, "underlay-shape": "ellipse", "border-color": accent, "border-width": 3,
-          "font-weight": 700, "font-size": far.landmarks + 2, label: "data(label)", "z-index": 9,
+          "underlay-color": accent, "underlay-opacity": 0.5, "underlay-padding": 9, "underlay-shape": "ellipse",
+          "border-color": accent, "border-width": 3, "z-index": 9, opacity: 1,
         },
       },
-      { selector: "edge.picked", style: { "line-color": accent, width: 4 * far.edges, "mid-target-arrow-color": accent, "mid-source-arrow-color": accent, "z-index": 8 } },
+      {
+        selector: "node.router.picked", style: {
+          "font-weight": 700, "font-size": far.landmarks + 2, label: "data(label)",
+        },
+      },
+      { selector: "edge.picked", style: { "line-color": accent, width: 4 * far.edges, "mid-target-arrow-color": accent, "mid-source-arrow-color": accent, "z-index": 8, opacity: 1 } },
     ];
   }
 
   const motion = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   const cy = cytoscape({
     container: $("map"), elements, style: style(), layout: { name: "preset", fit: false },
-    minZoom: 0.01, maxZoom: 4, autoungrabify: true, boxSelectionEnabled: false, selectionType: "single",
+    minZoom, maxZoom, autoungrabify: true, boxSelectionEnabled: false, selectionType: "single",
     hideEdgesOnViewport: elements.length > 8000, textureOnViewport: elements.length > 8000,
   });
   cy.autounselectify(true);
-  const margin = 48;
   function fit() {
-    if (!elements.length) return;
-    cy.fit(undefined, margin);
-    if (cy.zoom() > 1.25) cy.zoom(1.25), cy.center();
+    cy.stop(true);
+    cy.viewport(wholeView());
     landmarks();
   }
 
@@ -230,7 +248,13 @@
     far = now;
     cy.style(style());
   }
-  cy.on("zoom", restyle);
+  // In a large map that takes a while: it is done when the zooming has ended.
+  let soon = 0;
+  cy.on("zoom", () => {
+    clearTimeout(soon);
+    if (elements.length < 1000) restyle();
+    else soon = setTimeout(restyle, 150);
+  });
   fit();
   restyle();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cy.style(style()));
@@ -244,7 +268,9 @@
   function look(target) {
     const level = Math.max(cy.zoom(), 1);
     const at = target.isNode() ? target.position() : target.midpoint();
-    const view = { zoom: level, pan: { x: cy.width() / 2 - at.x * level, y: cy.height() / 2 - at.y * level } };
+    // On a small screen the details lie on the map.
+    const hidden = getComputedStyle($("details")).position === "absolute" ? $("details").offsetHeight : 0;
+    const view = { zoom: level, pan: { x: cy.width() / 2 - at.x * level, y: (cy.height() - hidden) / 2 - at.y * level } };
     cy.stop(true);
     if (motion) cy.animate(view, { duration: 220, easing: "ease-out-cubic" });
     else cy.viewport(view);
@@ -459,18 +485,20 @@
   ].filter(Boolean).join("\n").toLowerCase());
   let hits = [], current = -1;
 
-  function search() {
+  // search looks for all words of the query. Nobody who asks for nothing is given
+  // anything, unless it is for a list of all.
+  function search(all) {
     const words = $("query").value.toLowerCase().split(/\s+/).filter(Boolean);
-    hits = words.length ? haystacks.flatMap((h, i) => words.every(w => h.includes(w)) ? [i] : []) : [];
+    hits = words.length || all ? haystacks.flatMap((h, i) => words.every(w => h.includes(w)) ? [i] : []) : [];
     // Those that begin with what is looked for come first.
-    const first = i => [label(routers[i]), routers[i].address].some(t => t.toLowerCase().startsWith(words[0])) ? 0 : 1;
+    const first = i => [label(routers[i]), routers[i].address].some(t => t.toLowerCase().startsWith(words[0] || "")) ? 0 : 1;
     hits.sort((a, b) => first(a) - first(b));
     current = -1;
     cy.batch(() => {
       cy.nodes(".hit").removeClass("hit");
-      if (hits.length <= maxHits) hits.forEach(i => cy.getElementById(`r${i}`).addClass("hit"));
+      if (words.length && hits.length <= maxHits) hits.forEach(i => cy.getElementById(`r${i}`).addClass("hit"));
     });
-    showHits(words.length > 0);
+    showHits(words.length > 0 || all);
   }
 
   function showHits(visible) {
@@ -496,15 +524,19 @@
 
   function clearSearch() {
     $("query").value = "";
-    search();
+    search(false);
   }
 
-  $("query").addEventListener("input", search);
+  $("query").addEventListener("input", () => search(false));
   $("query").addEventListener("focus", () => { if ($("query").value) showHits(true); });
   $("find").addEventListener("submit", e => e.preventDefault());
   $("query").addEventListener("keydown", e => {
     if (e.key === "Enter") e.preventDefault(), step(current < 0 ? 0 : current + (e.shiftKey ? -1 : 1));
-    else if (e.key === "ArrowDown") e.preventDefault(), step(current + 1, true);
+    else if (e.key === "ArrowDown") {
+      e.preventDefault();
+      if (!$("query").value && !hits.length) search(true);
+      step(current + 1, true);
+    }
     else if (e.key === "ArrowUp") e.preventDefault(), step(current < 0 ? -1 : current - 1, true);
   });
   document.addEventListener("pointerdown", e => { if (!$("find").contains(e.target)) $("hits").hidden = true; });
@@ -523,7 +555,7 @@
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     const typing = e.target === $("query");
     if (e.key === "Escape") {
-      if ($("query").value) clearSearch();
+      if ($("query").value || hits.length) clearSearch();
       else if (!$("details").hidden) close();
       else if (typing) $("query").blur();
       else return;
