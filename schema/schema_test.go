@@ -419,6 +419,7 @@ func sample(t *testing.T, name string) any {
 func TestRefuses(t *testing.T) {
 	for _, d := range documents {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			s, err := schematest.Compile(schema.File(d.name))
 			if err != nil {
 				t.Fatal(err)
