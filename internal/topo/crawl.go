@@ -68,11 +68,12 @@ type crawler struct {
 	inFlight int
 	records  int
 	limits   limits
-	limit    string // which was hit
-	cut      bool   // a question was cut off by the end of the context
-	broken   error  // why the crawl was ended early
-	lossy    bool   // a router answered, but not at once
-	once     []ip   // addresses that answered one question, with one packet
+	limit    string        // which was hit
+	cut      bool          // a question was cut off by the end of the context
+	broken   error         // why the crawl was ended early
+	lossy    bool          // packets get lost
+	once     []ip          // addresses that answered one question, with one packet
+	quickest time.Duration // round trip of a first try; 0: none yet
 	progress Progress
 }
 
@@ -220,7 +221,9 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 			o.err = errors.New(k.limit)
 			continue
 		}
-		k.lossy = k.lossy || a.Tries > 1 && !a.Old && o.router.isRouter()
+		if !a.Old && o.router.isRouter() {
+			k.measure(a)
+		}
 		from := ipOf(a.From)
 		switch {
 		case from == o.router || !o.router.isRouter():
@@ -264,6 +267,17 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 	if alias != nobody && t.state == answered && !t.again && !slices.Contains(k.evidence.confirmed[o.router], alias) {
 		t.again, t.state = true, doubtful
 		k.push(o.router, t, 0)
+	}
+}
+
+// measure finds out whether packets get lost: a later try was answered, and not so
+// soon that the answer must have been one to the try before, which came late.
+func (k *crawler) measure(a *ask.NeighborsAnswer) {
+	switch {
+	case a.Tries > 1:
+		k.lossy = k.lossy || a.RTT >= k.quickest
+	case k.quickest == 0 || a.RTT < k.quickest:
+		k.quickest = a.RTT
 	}
 }
 

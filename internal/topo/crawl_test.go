@@ -490,7 +490,17 @@ func TestLossyNetwork(t *testing.T) {
 		p2p 1.1 1.2
 		p2p 1.2@2.2 2.3
 		p2p 2.3@3.3 3.4`
-	for _, lossy := range []bool{false, true} {
+	for _, test := range []struct {
+		name  string
+		tries int
+		rtt   time.Duration // of an answer, where others take 20 ms
+		lossy bool
+	}{
+		{"at once", 1, 20 * time.Millisecond, false},
+		{"after a second try", 2, 20 * time.Millisecond, true},
+		{"late, just after a second try", 2, time.Millisecond, false},
+	} {
+		lossy := test.lossy
 		asked := make(map[netip.Addr]int)
 		c := everything("1.1")
 		c.InFlight = 1
@@ -499,10 +509,10 @@ func TestLossyNetwork(t *testing.T) {
 			asked[q.Router]++
 			if len(answers) == 1 && asked[q.Router] == 1 {
 				a := &answers[0]
-				a.Packets, a.Tries = 1, 1
+				a.Packets, a.Tries, a.RTT = 1, 1, 20*time.Millisecond
 				switch {
-				case q.Router == addr("1.2") && lossy:
-					a.Tries = 2
+				case q.Router == addr("1.2"):
+					a.Tries, a.RTT = test.tries, test.rtt
 				case q.Router == addr("2.3") && lossy: // its first packet got lost
 					a.Interfaces = a.Interfaces[2:]
 				}
@@ -515,7 +525,7 @@ func TestLossyNetwork(t *testing.T) {
 		expect(t, m, want)
 		for a, times := range asked {
 			if want := 1; lossy && times != want+1 || !lossy && times != want {
-				t.Errorf("%s was asked %d times, where packets get lost: %t", a, times, lossy)
+				t.Errorf("%s was asked %d times, where one answers %s", a, times, test.name)
 			}
 		}
 		if len(asked) != 4 {
