@@ -6,8 +6,8 @@ const (
 	// of the largest network that anybody is known to have had.
 	maxAddresses = 500_000
 	// maxRecords is how many interfaces and names of neighbours of all answers one
-	// crawl keeps: at some 50 bytes each, about 250 MB.
-	maxRecords = 5_000_000
+	// crawl keeps: at some 200 bytes each with what is made of them, 400 MB.
+	maxRecords = 2_000_000
 	// maxNames is how many neighbours, and how many interfaces, of one router are
 	// followed: more than any router has, few enough that one that invents them
 	// costs seconds.
