@@ -169,9 +169,12 @@ func (s *series) differ(now []hop, cut bool) *report.PathChange {
 func changed(c *report.PathChange, hops []hop) report.PathEvent {
 	e := report.PathEvent{Kind: report.EventRouteChanged, Time: time.Now(), Hop: c.Hop, Text: c.Reason}
 	if c.Hop > 0 {
-		at := hops[c.Hop-1].addr()
-		e.Address = known(at)
-		e.Text = fmt.Sprintf("hop %d: %s; now it is %s", c.Hop, c.Reason, at)
+		h := &hops[c.Hop-1]
+		e.Address = known(h.addr())
+		e.Text = fmt.Sprintf("hop %d, %s: %s", c.Hop, h.addr(), c.Reason)
+		if unicast(h.Previous) {
+			e.Text += fmt.Sprintf("; its previous hop is now %s", h.Previous)
+		}
 	}
 	return e
 }

@@ -174,6 +174,19 @@ func (r *run) until(is func(*report.Path) error) *report.Path {
 	return nil
 }
 
+// line reads text up to a line that ends so, and returns what came before.
+func (r *run) line(end string) (before string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && r.lines.Scan(); {
+		if strings.HasSuffix(r.lines.Text(), end) {
+			return before
+		}
+		before += r.lines.Text() + "\n"
+	}
+	r.t.Fatalf("no line ends with %q: %v\n%s%s", end, r.lines.Err(), before, r.Log())
+	return ""
+}
+
 // measured is any report with statistics of the whole path.
 func measured(p *report.Path) error {
 	if p.Statistics == nil || len(p.Hops) != 4 {
@@ -309,8 +322,9 @@ func (w *world) text() {
 // keep their numbers.
 func (w *world) restart() {
 	w.send(300) // so that the counters are smaller afterwards
-	m := w.mstat("-o", "ndjson")
+	m, text := w.mstat("-o", "ndjson"), w.mstat()
 	m.until(measured)
+	text.line("Results after 0 seconds:") // 0.4, in whole ones
 	w.send(100)
 	m.until(totals("0/100", "0/100", "0/100", "?/100"))
 	w.forward("r2")
@@ -337,6 +351,10 @@ func (w *world) restart() {
 	}
 	if p.Statistics.Resets != 1 {
 		w.t.Errorf("%d resets", p.Statistics.Resets)
+	}
+	text.line(" pps  reset")
+	if log := text.Log(); strings.Count(log, "mstat: hop 3, 10.0.3.1: the counters began anew, as when a router restarts\n") != 1 {
+		w.t.Errorf("standard error %q", log)
 	}
 }
 
@@ -368,14 +386,11 @@ func (w *world) reroute() {
 	// Measured anew.
 	w.send(70)
 	m.until(totals("0/70", "0/70", "0/70", "?/70"))
-	var out strings.Builder
-	for text.lines.Scan() && !strings.Contains(text.lines.Text(), "Restarting.") {
-		out.WriteString(text.lines.Text() + "\n")
+	before := text.line("Restarting.")
+	if !strings.Contains(before, "Route changed:\n -1  10.0.5.1 ") || !strings.Contains(before, "\n -2  10.0.4.5 ") {
+		w.t.Errorf("text\n%s", before)
 	}
-	if !strings.Contains(out.String(), "Route changed:\n -1  10.0.5.1 ") || !strings.Contains(out.String(), "\n -2  10.0.4.5 ") {
-		w.t.Errorf("text\n%s", &out)
-	}
-	if log := text.Log(); !strings.Contains(log, "mstat: hop 1, ") && !strings.Contains(log, "mstat: hop 1: route changed") {
+	if log := text.Log(); !strings.Contains(log, "mstat: hop 1, 10.0.5.1: route changed; its previous hop is now 10.0.4.5\n") {
 		w.t.Errorf("standard error %q", log)
 	}
 }

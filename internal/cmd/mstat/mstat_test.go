@@ -228,7 +228,7 @@ func TestEvents(t *testing.T) {
 			[]string{"", "lost 3", "", "", "back 0", ""}},
 		{"another path", func(n *tracingtest.Network) {
 			n.At(15*time.Second, func() { n.Blocks[1].Incoming, n.Blocks[1].Previous = addr("10.7.0.1"), addr("10.7.0.2") })
-		}, 35 * time.Second, []string{"Route changed:\n", "mstat: hop 2: route changed; now it is 10.2.0.2\n"},
+		}, 35 * time.Second, []string{"Route changed:\n", "mstat: hop 2, 10.2.0.2: route changed; its previous hop is now 10.7.0.2\n"},
 			[]string{"", "route_changed 2", ""}},
 		{"a longer path", func(n *tracingtest.Network) {
 			n.At(15*time.Second, func() {
