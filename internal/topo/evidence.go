@@ -226,6 +226,10 @@ func (e *evidence) confirm(s int32, fn func(x ip, claimant int32)) {
 // who names that interface back. It does not if it names another address of the
 // claimant, too: then two routers are on its link, or one with two interfaces
 // there, and one of the two may be speaking for the other.
+//
+// Only a question to x could tell a claimant that repeats, word for word, what
+// another router says of a link that it is not on. The crawl asks it of those that
+// were found to claim what is not theirs.
 func (e *evidence) bears(witness int32, x, iface ip, claimant int32) bool {
 	for _, y := range e.speakers[claimant].locals {
 		if y != x && slices.Contains(e.naming[pairOf(iface, y)], witness) {

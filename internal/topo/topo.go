@@ -6,7 +6,8 @@
 // them ([FromAnswers] takes those of a recording), in three steps: whose address
 // is it (identity.go), what joins the routers (links.go), and how far they are
 // from the start (depth.go). Both halves look things up in the same index of who
-// says what (evidence.go).
+// says what (evidence.go). Two answers of one router of which one lacks a part are
+// put together in unite.go.
 //
 // A build depends on the set of answers only, not on their order. No single
 // router is believed: what it says of itself holds as far as the others agree.
