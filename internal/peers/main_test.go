@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mbone/internal/cli"
+	mapmbone "mbone/internal/cmd/map-mbone"
 	"mbone/internal/cmd/mrinfo"
 	"mbone/internal/cmd/mroutd"
 	"mbone/internal/cmd/mtrace"
@@ -25,9 +26,10 @@ import (
 const programVariable = "MBONE_TEST_PROGRAM"
 
 var programs = map[string]func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int{
-	"mrinfo": mrinfo.Run,
-	"mtrace": mtrace.Run,
-	"mroutd": mroutd.Run,
+	"mrinfo":    mrinfo.Run,
+	"mtrace":    mtrace.Run,
+	"map-mbone": mapmbone.Run,
+	"mroutd":    mroutd.Run,
 }
 
 func TestMain(m *testing.M) {
