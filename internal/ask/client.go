@@ -61,6 +61,7 @@ type Client struct {
 	estimate  estimator
 	routers   map[netip.Addr][]*neighbors // by the address asked
 	links     []*neighbors                // asked through a multicast address
+	late      map[netip.Addr]late         // by the address that may still answer
 	traces    map[traceKey]*try
 	listeners []*listener
 	stats     Stats
@@ -83,6 +84,7 @@ func New(t Transport, o Options) *Client {
 		random:    o.Rand,
 		routers:   make(map[netip.Addr][]*neighbors),
 		traces:    make(map[traceKey]*try),
+		late:      make(map[netip.Addr]late),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -299,7 +301,7 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 	}
 	// What answers a question to the sender's own address answers no other one,
 	// whatever addresses the sender claims.
-	answered := best == taken
+	answered := best == taken || len(direct) == 0 && c.isLate(p.From, now)
 	for i := range c.parsed.Interfaces {
 		if answered {
 			break
@@ -319,6 +321,36 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 		}
 	}
 	c.count(p, best, bad)
+}
+
+// late are packets that a router may still send in answer to tries of a question
+// that is over. They answer no other question, either.
+type late struct {
+	packets int
+	until   time.Time
+}
+
+// expectLate notes that a router was asked more often than it has answered.
+func (c *Client) expectLate(router netip.Addr, packets int, now time.Time) {
+	if len(c.late) >= maxLate {
+		clear(c.late)
+	}
+	c.late[router] = late{packets, now.Add(maxWait)}
+}
+
+// isLate reports whether a packet of a router is such a one.
+func (c *Client) isLate(router netip.Addr, now time.Time) bool {
+	l, ok := c.late[router]
+	switch {
+	case !ok:
+		return false
+	case l.packets == 0 || now.After(l.until):
+		delete(c.late, router)
+		return false
+	}
+	l.packets--
+	c.late[router] = l
+	return true
 }
 
 // corrupt reports whether the checksum of p is wrong, and counts it.

@@ -56,6 +56,8 @@ const (
 	maxConflicts = 8
 	// maxAgain is how often an answer that may lack a part is asked for again.
 	maxAgain = 3
+	// maxLate is how many routers are remembered that may answer late.
+	maxLate = 4096
 	// maxMail is how many mtrace messages wait for a question's goroutine.
 	maxMail = 32
 	// maxListen is how many packets wait for a listener.

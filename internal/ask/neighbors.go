@@ -243,6 +243,9 @@ func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]Neighbor
 	defer c.mu.Unlock()
 	c.removeNeighbors(n)
 	answers := n.result()
+	if s := n.answers.best(); s != nil && !n.link && !s.alias && n.sent > 1 {
+		c.expectLate(q.Router, (n.sent-1)*len(s.parts), time.Now())
+	}
 	switch s := n.answers.best(); {
 	case err != nil && !n.link && s != nil && !s.bad && !s.completed.IsZero():
 		return answers, nil // it was only lingering
