@@ -3,8 +3,6 @@ package mapmbone_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -19,6 +17,7 @@ import (
 	"mbone/proto/igmp"
 	"mbone/proto/pim"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 // patience is how long anything may take that should take a second.
@@ -322,9 +321,9 @@ func sameWords(a, b string) bool {
 
 func document(t *testing.T, o outcome) *report.Map {
 	t.Helper()
-	d := new(report.Map)
-	if err := json.Unmarshal([]byte(o.stdout), d); err != nil {
-		t.Fatal(errors.Join(err, errors.New(o.stdout)))
+	d, err := schematest.One[report.Map]([]byte(o.stdout))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return d
+	return &d
 }

@@ -3,7 +3,6 @@ package mapmbone
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,7 @@ import (
 	"mbone/internal/names"
 	"mbone/proto/dvmrp"
 	"mbone/report"
+	"mbone/schema/schematest"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -228,11 +228,11 @@ func TestText(t *testing.T) {
 // document reads the JSON of a run, which must be one document.
 func document(t *testing.T, stdout string) *report.Map {
 	t.Helper()
-	d := new(report.Map)
-	if err := json.Unmarshal([]byte(stdout), d); err != nil {
-		t.Fatalf("%v in %q", err, stdout)
+	d, err := schematest.One[report.Map]([]byte(stdout))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return d
+	return &d
 }
 
 // states are the routers of a map with what became of them.
