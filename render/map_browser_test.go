@@ -27,7 +27,7 @@ import (
 )
 
 // browserTime is how long a test may have Chromium; it needs a few seconds.
-const browserTime = time.Minute
+const browserTime = 3 * time.Minute
 
 // browser is a page in headless Chromium, and what it should not have done.
 type browser struct {
@@ -269,6 +269,7 @@ func thousandRouters(t *testing.T, b *browser) {
 
 func hostilePage(t *testing.T, b *browser) {
 	m := hostileMap()
+	m.Links = append(m.Links, report.MapLink{Kind: "new"}, report.MapLink{Ends: []report.LinkEnd{unknownEnd("192.0.2.1"), unknownEnd("10.6.0.1")}})
 	b.openMap(m, "dark")
 	for _, r := range m.Routers {
 		b.do(chromedp.SendKeys(chromedp.ID("query"), r.Address.String()+kb.Enter))

@@ -6,7 +6,7 @@
   const data = JSON.parse(document.getElementById("data").textContent,
     (key, value) => typeof value === "string" ? printable(value) : value);
   const { map, versions, colors } = data;
-  const routers = map.routers || [], links = map.links || [];
+  const routers = map.routers || [], links = (map.links || []).map(l => ({ ...l, ends: l.ends || [] }));
 
   // Limits of what is shown at once, and sizes of letters.
   const maxHits = 200, maxLandmarks = 40, labelSize = 12, smallestLabel = 7;
