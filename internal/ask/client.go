@@ -296,12 +296,13 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 	}
 	best := unasked
 	direct := c.routers[p.From]
-	for _, n := range direct {
-		best = min(best, n.packet(p, &c.parsed, bad, false, now))
-	}
 	// What answers a question to the sender's own address answers no other one,
 	// whatever addresses the sender claims.
-	answered := best == taken || len(direct) == 0 && c.isLate(p.From, now)
+	answered := len(direct) == 0 && c.isLate(p.From, now)
+	for _, n := range direct {
+		best = min(best, n.packet(p, &c.parsed, bad, false, now))
+		answered = answered || best == taken || n.owed() >= 0
+	}
 	for i := range c.parsed.Interfaces {
 		if answered {
 			break

@@ -179,6 +179,16 @@ func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, no
 	})
 }
 
+// owed returns how many packets may still come from the address asked: less than
+// none if more came than were asked for, or none at all.
+func (n *neighbors) owed() int {
+	s := n.answers.best()
+	if s == nil || n.link || s.alias {
+		return -1
+	}
+	return n.sent*len(s.parts) - s.arrivals
+}
+
 // lists reports whether an answer names the address asked, or that of its sender
 // for a question to a link. No router lists its loopback address.
 func (n *neighbors) lists(from netip.Addr, parsed *dvmrp.Neighbors) bool {
@@ -243,8 +253,8 @@ func (c *Client) Neighbors(ctx context.Context, q NeighborsQuestion) ([]Neighbor
 	defer c.mu.Unlock()
 	c.removeNeighbors(n)
 	answers := n.result()
-	if s := n.answers.best(); s != nil && !n.link && !s.alias && n.sent > 1 {
-		c.expectLate(q.Router, (n.sent-1)*len(s.parts), time.Now())
+	if owed := n.owed(); owed > 0 {
+		c.expectLate(q.Router, owed, time.Now())
 	}
 	switch s := n.answers.best(); {
 	case err != nil && !n.link && s != nil && !s.bad && !s.completed.IsZero():
