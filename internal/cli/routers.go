@@ -115,29 +115,9 @@ func NotRecorded(target string, answers []ask.NeighborsAnswer) *Error {
 // damaged, what was found up to there comes with the error.
 func decode(ctx context.Context, r io.Reader) (answers []ask.NeighborsAnswer, dropped int, err error) {
 	var found ask.Recorded
-	packets := make(chan ask.Packet)
-	ended := make(chan error, 1)
-	go func() { // it may hang in r, which may be a pipe
-		ended <- record.Read(r, func(p *ask.Packet) error {
-			copied := *p
-			copied.Message = slices.Clone(p.Message)
-			select {
-			case packets <- copied:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	for {
-		select {
-		case p := <-packets:
-			found.Add(&p)
-			continue
-		case <-ctx.Done():
-			err = ctx.Err()
-		case err = <-ended:
-		}
-		return found.Answers(), found.Dropped(), err
-	}
+	err = record.ReadUntil(ctx, r, func(p *ask.Packet) error {
+		found.Add(p)
+		return nil
+	})
+	return found.Answers(), found.Dropped(), err
 }

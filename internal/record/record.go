@@ -8,10 +8,12 @@ package record
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"mbone/internal/ask"
 )
@@ -45,6 +47,40 @@ var (
 func Read(r io.Reader, fn func(*ask.Packet) error) error {
 	_, err := ReadStats(r, fn)
 	return err
+}
+
+// ReadUntil is [Read] that ends with ctx, too, although r may be a pipe to which
+// nobody writes: a goroutine that waits for r stays behind then. fn is called by
+// the goroutine of the caller, and may keep the packets.
+func ReadUntil(ctx context.Context, r io.Reader, fn func(*ask.Packet) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	packets := make(chan ask.Packet)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Read(r, func(p *ask.Packet) error {
+			copied := *p
+			copied.Message = slices.Clone(p.Message)
+			select {
+			case packets <- copied:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	for {
+		select {
+		case p := <-packets:
+			if err := fn(&p); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return err
+		}
+	}
 }
 
 // ReadStats is [Read] that also counts.

@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -501,4 +502,31 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%+v, %v: not all packets are counted", stats, err)
 		}
 	})
+}
+
+// TestReadUntil: the end of the context ends the reading of a pipe to which nobody
+// writes, and packets may be kept.
+func TestReadUntil(t *testing.T) {
+	pipe, writer := io.Pipe()
+	defer writer.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if err := ReadUntil(ctx, pipe, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a silent pipe: %v", err)
+	}
+	other := bytes.Clone(ask2)
+	other[2], other[3], other[4] = 0xec, 0xf8, 1 // reserved byte, and the checksum
+	recording := pcapOf(t, layers.LinkTypeRaw, ipv4(2, 0, ask2), ipv4(2, 0, other))
+	var kept []*ask.Packet
+	err := ReadUntil(t.Context(), bytes.NewReader(recording), func(p *ask.Packet) error {
+		kept = append(kept, p)
+		return nil
+	})
+	if err != nil || len(kept) != 2 || !bytes.Equal(kept[0].Message, ask2) || !bytes.Equal(kept[1].Message, other) {
+		t.Errorf("%v, kept %v", err, kept)
+	}
+	enough := errors.New("enough")
+	if err := ReadUntil(t.Context(), bytes.NewReader(recording), func(*ask.Packet) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("the error of fn became %v", err)
+	}
 }

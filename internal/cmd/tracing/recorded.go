@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 
 	"mbone/internal/ask"
 	"mbone/internal/cli"
@@ -25,13 +23,16 @@ func (t *Tool) Recorded(ctx context.Context, to Target, fn func(*report.Path) er
 	defer file.Close()
 	o := trace.Overhearer{Match: to.Matches}
 	found := 0
-	damage := packets(ctx, file, func(p *ask.Packet) error {
+	damage := record.ReadUntil(ctx, file, func(p *ask.Packet) error {
 		path := o.Packet(p)
 		if path == nil {
 			return nil
 		}
 		found++
-		return fn(path)
+		if err := fn(path); err != nil {
+			return fmt.Errorf("%w: %w", errOutput, err)
+		}
+		return nil
 	})
 	name := t.Asking.RecordingName()
 	switch {
@@ -59,33 +60,3 @@ func (t *Tool) Recorded(ctx context.Context, to Target, fn func(*report.Path) er
 
 // errOutput marks an error of the output among those of the input.
 var errOutput = errors.New("output")
-
-// packets calls fn with every packet of a recording until ctx ends.
-func packets(ctx context.Context, r io.Reader, fn func(*ask.Packet) error) error {
-	packets := make(chan ask.Packet)
-	ended := make(chan error, 1)
-	go func() { // it may hang in r, which may be a pipe
-		ended <- record.Read(r, func(p *ask.Packet) error {
-			copied := *p
-			copied.Message = slices.Clone(p.Message)
-			select {
-			case packets <- copied:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	for {
-		select {
-		case p := <-packets:
-			if err := fn(&p); err != nil {
-				return fmt.Errorf("%w: %w", errOutput, err)
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-ended:
-			return err
-		}
-	}
-}
