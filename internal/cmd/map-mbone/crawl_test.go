@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mbone/internal/fake"
 	"mbone/internal/lab"
@@ -121,37 +122,41 @@ func linksOf(m *report.Map, n *fake.Network, leave func(*fake.Router) bool) map[
 
 // TestCrawl maps networks of 300 routers of which 5 % are silent, while 2 % of
 // the packets are lost each way: first as they are, then with routers in them
-// that misbehave. The runs go on side by side: most of their time they wait for
+// that misbehave. Ten runs go on side by side: most of their time they wait for
 // the silent.
 func TestCrawl(t *testing.T) {
-	t.Parallel()
 	const seeds = 10
-	labs := fake.Start(t, 2*seeds)
-	lossy := fake.Conditions{Loss: 0.02, RoundTrip: 5 * time.Millisecond}
-	var clean, bad []*crawling
-	for seed := range uint64(seeds) {
-		p := fake.Typical(seed+1, 300)
-		p.Silent = 0.05
-		n := fake.Make(p)
-		p.Chatting, p.Lying, p.Endless = 1, 1, 1
-		worse := fake.Make(p)
-		labs[2*seed].Serve(t, n, lossy)
-		labs[2*seed+1].Serve(t, worse, lossy)
-		clean = append(clean, crawl(t, labs[2*seed], n))
-		bad = append(bad, crawl(t, labs[2*seed+1], worse))
+	labs := fake.Start(t, seeds)
+	maps := func(spoil func(*fake.Plan)) (all []*report.Map, networks []*fake.Network) {
+		var runs []*crawling
+		var servers []*fake.Server
+		for i, l := range labs {
+			p := fake.Typical(uint64(i+1), 300)
+			p.Silent = 0.05
+			spoil(&p)
+			n := fake.Make(p)
+			servers = append(servers, l.Serve(t, n, fake.Conditions{Loss: 0.02, RoundTrip: 5 * time.Millisecond}))
+			networks = append(networks, n)
+			runs = append(runs, crawl(t, l, n))
+		}
+		for i, r := range runs {
+			all = append(all, r.wait(t))
+			servers[i].Close()
+		}
+		return all, networks
 	}
-	for i := range clean {
+	clean, networks := maps(func(*fake.Plan) {})
+	misled, worse := maps(func(p *fake.Plan) { p.Chatting, p.Lying, p.Endless = 1, 1, 1 })
+	for i := range labs {
 		t.Run("seed "+strconv.Itoa(i+1), func(t *testing.T) {
-			m := clean[i].wait(t)
-			compare(t, m, clean[i].network)
-			misled := bad[i].wait(t)
-			compare(t, misled, bad[i].network)
+			compare(t, clean[i], networks[i])
+			compare(t, misled[i], worse[i])
 
 			// Links of which no end misbehaves are the same.
 			leave := func(r *fake.Router) bool { return r.Behavior >= fake.Chatting }
-			got, want := linksOf(misled, bad[i].network, leave), linksOf(m, bad[i].network, leave)
-			if !maps.Equal(got, want) {
-				t.Errorf("where routers misbehave, links elsewhere are\n%v\nwant\n%v", got, want)
+			got, want := linksOf(misled[i], worse[i], leave), linksOf(clean[i], worse[i], leave)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("where routers misbehave, links elsewhere differ:\n%s", diff)
 			}
 			if len(want) < 200 {
 				t.Errorf("%d links", len(want))
