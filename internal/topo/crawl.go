@@ -83,6 +83,7 @@ type target struct {
 	state  state
 	again  bool // asked once more, after another address answered, or to be sure
 	fact   int  // index of the answer
+	doubts int  // how often another address answered that nobody bears out
 	tries  int
 	err    error
 	queued bool
@@ -264,9 +265,14 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 		}
 	}
 	k.cut = k.cut || t.state == cutOff
-	if alias != nobody && t.state == answered && !t.again && !slices.Contains(k.evidence.confirmed[o.router], alias) {
-		t.again, t.state = true, doubtful
-		k.push(o.router, t, 0)
+	if alias != nobody && t.state == answered && !slices.Contains(k.evidence.confirmed[o.router], alias) {
+		switch {
+		case !t.again || k.caught[alias] && t.doubts < maxDoubts:
+			k.doubt(o.router, t)
+		case k.caught[alias]:
+			k.retract(o.router)
+			t.state = silent
+		}
 	}
 }
 
@@ -279,6 +285,13 @@ func (k *crawler) measure(a *ask.NeighborsAnswer) {
 	case k.quickest == 0 || a.RTT < k.quickest:
 		k.quickest = a.RTT
 	}
+}
+
+// doubt has an address asked once more at which another one answered.
+func (k *crawler) doubt(x ip, t *target) {
+	t.again, t.state = true, doubtful
+	t.doubts++
+	k.push(x, t, 0)
 }
 
 // retract takes back that another address answered for x: nobody does, now that it
@@ -371,9 +384,16 @@ func (k *crawler) catches(s int32) {
 	}
 	k.caught[s] = true
 	for i, x := range k.evidence.speakers[s].locals {
-		if t := k.targets[x]; t != nil {
-			k.consider(x, t, i)
+		t := k.targets[x]
+		if t == nil {
+			continue
 		}
+		_, speaks := k.evidence.byFrom[x]
+		if t.state == answered && !speaks && slices.Contains(k.evidence.reached[x], s) && len(k.evidence.confirmed[x]) == 0 {
+			k.doubt(x, t)
+			continue
+		}
+		k.consider(x, t, i)
 	}
 }
 

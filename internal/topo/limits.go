@@ -12,6 +12,9 @@ const (
 	// followed: more than any router has, few enough that one that invents them
 	// costs seconds.
 	maxNames = 4096
+	// maxDoubts is how often an address is asked again at which a router answers
+	// that was found to claim what is not its own.
+	maxDoubts = 4
 	// maxAlike is how many routers may have an interface with the same address and
 	// the same neighbour before that says nothing about any of them.
 	maxAlike = 64
