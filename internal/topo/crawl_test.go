@@ -533,3 +533,33 @@ func TestLossyNetwork(t *testing.T) {
 		}
 	}
 }
+
+// A router that was found to claim what is not its own may steal several answers.
+func TestStolenByOneThatWasCaught(t *testing.T) {
+	n := draw(t, `
+		a: 1.1>1.2,1.9
+		l lies: 1.9>1.1  1.2  1.1
+		b: 1.2>1.1`)
+	for _, thefts := range []int{3, 1000} {
+		stolen := 0
+		c := everything("1.1")
+		c.InFlight = 1
+		m, err := topo.Run(t.Context(), asker(func(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
+			if q.Router == addr("1.2") && stolen < thefts {
+				stolen++
+				a := n.routers[1].answer(addr("1.9"))
+				a.Asked = q.Router
+				return []ask.NeighborsAnswer{a}, nil
+			}
+			return n.Neighbors(ctx, q)
+		}), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[int]string{3: "1 1.2\n", 1000: "1 1.2 silent (no answer)\n"}[thefts]
+		expect(t, m, "0 1.1\n"+want+"1 1.9 ! 1.1 1.2\nlan 1.1 1.2 1.9")
+		if stolen > 10 {
+			t.Errorf("%d questions for one address", stolen)
+		}
+	}
+}
