@@ -171,7 +171,7 @@ func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, no
 		return taken
 	}
 	if !n.link && !bad && len(n.answers.order) == 0 {
-		n.estimate.add(roundTrip(asked.first, p.Time, now))
+		n.estimate.add(n.estimate.pick(roundTrip(asked.first, p.Time, now), rtt))
 	}
 	return n.answers.add(arrival{
 		packet: p, parsed: parsed, bad: bad, alias: alias, lists: n.lists(p.From, parsed), now: now,

@@ -22,6 +22,16 @@ func (e *estimator) add(rtt time.Duration) {
 	e.smoothed += (rtt - e.smoothed) / 8
 }
 
+// pick returns which of two round trips was measured, that since the first try or
+// that since the last one: the latter, unless it is too short to be one, so that a
+// lost packet does not make a quick path look slow.
+func (e *estimator) pick(first, last time.Duration) time.Duration {
+	if e.measured && last >= e.smoothed/2 {
+		return last
+	}
+	return first
+}
+
 // wait returns how long try 0, 1, 2, ... waits.
 func (e *estimator) wait(try int) time.Duration {
 	w := firstWait
