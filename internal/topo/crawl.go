@@ -71,7 +71,8 @@ type crawler struct {
 	limit    string        // which was hit
 	cut      bool          // a question was cut off by the end of the context
 	broken   error         // why the crawl was ended early
-	lossy    bool          // packets get lost
+	singles  int           // addresses that answered the question to them
+	repeated int           // those that did so only after packets got lost
 	once     []ip          // addresses that answered one question, with one packet
 	quickest time.Duration // round trip of a first try; 0: none yet
 	progress Progress
@@ -151,7 +152,7 @@ func (k *crawler) run(ctx context.Context, a Asker) {
 		k.take(ctx, o)
 		if k.Tell != nil {
 			k.progress.Outstanding = k.inFlight + k.queue.Len()
-			if k.lossy {
+			if k.lossy() {
 				k.progress.Outstanding += len(k.once)
 			}
 			k.Tell(k.progress)
@@ -195,7 +196,7 @@ func (k *crawler) next() (ask.NeighborsQuestion, bool) {
 		t.state = asked
 		return q, true
 	}
-	for k.lossy && len(k.once) > 0 {
+	for k.lossy() && len(k.once) > 0 {
 		x := k.once[0]
 		k.once = k.once[1:]
 		if t := k.targets[x]; !t.again {
@@ -276,16 +277,24 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 	}
 }
 
-// measure finds out whether packets get lost: a later try was answered, and not so
-// soon that the answer must have been one to the try before, which came late.
+// measure counts whether packets got lost on the way to an answer: a later try was
+// answered, and not so soon that the answer must have been one to the try before,
+// which came late.
 func (k *crawler) measure(a *ask.NeighborsAnswer) {
+	k.singles++
 	switch {
 	case a.Tries > 1:
-		k.lossy = k.lossy || a.RTT >= k.quickest
+		if a.RTT >= k.quickest {
+			k.repeated++
+		}
 	case k.quickest == 0 || a.RTT < k.quickest:
 		k.quickest = a.RTT
 	}
 }
+
+// lossy is whether packets get lost: more than a few in a thousand, since a busy
+// host takes some for lost that are only late.
+func (k *crawler) lossy() bool { return k.repeated > 0 && k.repeated*lossyShare >= k.singles }
 
 // doubt has an address asked once more at which another one answered.
 func (k *crawler) doubt(x ip, t *target) {

@@ -15,6 +15,9 @@ const (
 	// maxDoubts is how often an address is asked again at which a router answers
 	// that was found to claim what is not its own.
 	maxDoubts = 4
+	// lossyShare is of how many answers one was asked for again where packets count
+	// as lost.
+	lossyShare = 200
 	// maxAlike is how many routers may have an interface with the same address and
 	// the same neighbour before that says nothing about any of them.
 	maxAlike = 64

@@ -40,18 +40,18 @@ func BenchmarkCrawl(b *testing.B) {
 			l := fake.Start(b, 1)[0]
 			n := fake.Make(test.plan)
 			s := l.Serve(b, n, fake.Conditions{Loss: test.loss, RoundTrip: roundTrip})
-			var last *crawling
-			memory := 0
 			for b.Loop() {
-				last = crawl(b, l, n)
-				memory = max(memory, peak(last.command))
-				last.wait(b)
+				text := crawl(b, l, n, "text")
+				if err := text.command.Wait(); err != nil {
+					b.Fatalf("%v: %s", err, text.stderr.Bytes())
+				}
 			}
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s")
 			b.ReportMetric((time.Duration(n.Depth()+1) * roundTrip).Seconds(), "s-depth")
-			b.ReportMetric(float64(memory)/1024, "MiB")
 			b.ReportMetric(float64(s.Stats().Questions)/float64(b.N)/float64(len(n.Reachable())), "questions/router")
-			compare(b, last.wait(b), n)
+			document := crawl(b, l, n, "json")
+			b.ReportMetric(float64(peak(document.command))/1024, "MiB")
+			compare(b, document.wait(b), n)
 			if classic := os.Getenv(classicVariable); classic != "" {
 				began := time.Now()
 				out, err := l.Asker.Command(b.Context(), classic, "-f", "-n", n.Start().String()).Output()

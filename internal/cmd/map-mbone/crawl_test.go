@@ -27,9 +27,9 @@ type crawling struct {
 }
 
 // crawl starts map-mbone in the host that asks a fake network.
-func crawl(t testing.TB, l fake.Lab, n *fake.Network) *crawling {
+func crawl(t testing.TB, l fake.Lab, n *fake.Network, format string) *crawling {
 	t.Helper()
-	r := &crawling{network: n, command: l.Asker.Command(t.Context(), "map-mbone", "-f", "-n", "--json", n.Start().String())}
+	r := &crawling{network: n, command: l.Asker.Command(t.Context(), "map-mbone", "-f", "-n", "-o", format, n.Start().String())}
 	r.command.Stdout, r.command.Stderr = &r.stdout, &r.stderr
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestCrawl(t *testing.T) {
 			n := fake.Make(p)
 			servers = append(servers, l.Serve(t, n, fake.Conditions{Loss: 0.02, RoundTrip: 5 * time.Millisecond}))
 			networks = append(networks, n)
-			runs = append(runs, crawl(t, l, n))
+			runs = append(runs, crawl(t, l, n, "json"))
 		}
 		for i, r := range runs {
 			all = append(all, r.wait(t))
@@ -186,7 +186,7 @@ func TestCrawlSeen(t *testing.T) {
 	})
 	n := fake.Make(fake.Plan{Seed: 1, Routers: 300})
 	l.Serve(t, n, fake.Conditions{})
-	compare(t, crawl(t, l, n).wait(t), n)
+	compare(t, crawl(t, l, n, "json").wait(t), n)
 	want := []string{
 		fmt.Sprintf("> %s: igmp dvmrp Ask-neighbors2", n.Start()),
 		fmt.Sprintf("%s > 192.0.2.1: igmp dvmrp Neighbors2", n.Start()),
