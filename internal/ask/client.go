@@ -261,6 +261,7 @@ func (c *Client) handle(p *Packet, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Received++
+	c.estimate.took(p.Time, now)
 	c.show(LevelPackets, "packet received", p)
 	if len(p.Message) < igmp.FrameLen || len(p.Message) > maxMessage {
 		c.malformed(p, false, errLength)

@@ -255,3 +255,26 @@ func BenchmarkMatch(b *testing.B) {
 		})
 	}
 }
+
+// A try is not over as long as answers that came in time wait for their turn.
+func TestBacklog(t *testing.T) {
+	var e estimator
+	now := time.Now()
+	n := newNeighbors(NeighborsQuestion{Router: address(1)}, &e)
+	n.sending(dvmrp.CodeAskNeighbors2, now)
+	later := now.Add(firstWait)
+	if s := n.next(later); s.action != ask {
+		t.Errorf("nothing waits: %+v", s)
+	}
+	e.took(later.Add(-100*time.Millisecond), later)
+	if s := n.next(later); s.action != wait || !s.until.Equal(later.Add(100*time.Millisecond)) {
+		t.Errorf("a packet has waited for 100 ms: %+v", s)
+	}
+	if s := n.next(later.Add(100 * time.Millisecond)); s.action != ask {
+		t.Errorf("no more packets came: %+v", s)
+	}
+	e.took(later.Add(-time.Hour), later) // the clock was set
+	if s := n.next(later); s.until.After(later.Add(maxWait)) {
+		t.Errorf("a packet has waited for an hour: %+v", s)
+	}
+}

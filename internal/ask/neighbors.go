@@ -67,11 +67,12 @@ func (n *neighbors) next(now time.Time) step {
 // that the router knows better. (mrinfo sends the old form alone, which a mrouted
 // without neighbours does not answer.)
 func (n *neighbors) silence(now time.Time) step {
+	over, due := n.estimate.over(n.due, now)
 	switch {
 	case n.half:
 		return step{action: ask, code: dvmrp.CodeAskNeighbors2}
-	case now.Before(n.due):
-		return step{action: wait, until: n.due}
+	case !over:
+		return step{action: wait, until: due}
 	case n.tried >= n.tries:
 		return step{action: done}
 	case n.tried >= 2 && !n.wantsNew:

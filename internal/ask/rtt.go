@@ -7,6 +7,22 @@ import "time"
 type estimator struct {
 	smoothed, deviation time.Duration
 	measured            bool
+	// behind is how long the latest packet lay in the transport until it was
+	// taken, at taken.
+	behind time.Duration
+	taken  time.Time
+}
+
+// took notes that a packet that came at received is taken at now.
+func (e *estimator) took(received, now time.Time) {
+	e.behind, e.taken = min(roundTrip(received, now, now), maxWait), now
+}
+
+// over reports whether a try whose time ends at due is over at now, or when to look
+// again: an answer that came in time may still lie in the transport behind others.
+func (e *estimator) over(due, now time.Time) (bool, time.Time) {
+	due = due.Add(max(0, e.behind-now.Sub(e.taken)))
+	return !now.Before(due), due
 }
 
 // add takes a measured round trip. Where several tries were sent it is the time

@@ -292,8 +292,8 @@ func (k *crawler) measure(a *ask.NeighborsAnswer) {
 	}
 }
 
-// lossy is whether packets get lost: more than a few in a thousand, since a busy
-// host takes some for lost that are only late.
+// lossy is whether packets get lost: so many that it is not a busy host or router,
+// whose answers come late.
 func (k *crawler) lossy() bool { return k.repeated > 0 && k.repeated*lossyShare >= k.singles }
 
 // doubt has an address asked once more at which another one answered.
