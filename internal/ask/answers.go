@@ -53,6 +53,7 @@ type set struct {
 	// previous is the part before, if it was full and goes on; else -1.
 	previous int
 	arrivals int
+	headless bool // a packet came before the first one that was taken
 }
 
 // part is one packet of an answer.
@@ -220,7 +221,8 @@ func (s *set) check(now time.Time) {
 // complete reports whether a group has all of its packets, as far as can be
 // known: it has a packet with room, came as a whole once, and was asked for often
 // enough. Once is enough for a single packet and twice for several, of which one
-// in the middle may have got lost; once more if none lists the router's address.
+// in the middle may have got lost; once more if none lists the router's address,
+// and twice if something came before a single one.
 func (s *set) complete(group int) bool {
 	common, seen, end, lists, n := ^uint64(0), uint64(0), false, false, 0
 	for i := range s.parts {
@@ -235,6 +237,9 @@ func (s *set) complete(group int) bool {
 	enough := min(n, 2)
 	if !lists {
 		enough++
+	}
+	if s.headless && n == 1 {
+		enough += 2
 	}
 	return end && common != 0 && bits.OnesCount64(seen) >= enough
 }

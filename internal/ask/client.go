@@ -61,7 +61,9 @@ type Client struct {
 	estimate  estimator
 	routers   map[netip.Addr][]*neighbors // by the address asked
 	links     []*neighbors                // asked through a multicast address
+	speakers  map[netip.Addr][]*neighbors // by the other address that answered
 	late      map[netip.Addr]late         // by the address that may still answer
+	full      map[netip.Addr]time.Time    // by the sender of a full packet that nobody took
 	traces    map[traceKey]*try
 	listeners []*listener
 	stats     Stats
@@ -84,7 +86,9 @@ func New(t Transport, o Options) *Client {
 		random:    o.Rand,
 		routers:   make(map[netip.Addr][]*neighbors),
 		traces:    make(map[traceKey]*try),
+		speakers:  make(map[netip.Addr][]*neighbors),
 		late:      make(map[netip.Addr]late),
+		full:      make(map[netip.Addr]time.Time),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -230,16 +234,23 @@ func (c *Client) addNeighbors(n *neighbors) {
 }
 
 func (c *Client) removeNeighbors(n *neighbors) {
-	is := func(m *neighbors) bool { return m == n }
 	if n.link {
-		c.links = slices.DeleteFunc(c.links, is)
+		c.links = slices.DeleteFunc(c.links, func(m *neighbors) bool { return m == n })
 		return
 	}
-	left := slices.DeleteFunc(c.routers[n.q.Router], is)
+	remove(c.routers, n.q.Router, n)
+	for _, speaker := range n.speakers {
+		remove(c.speakers, speaker, n)
+	}
+}
+
+// remove takes n out of the list of an address.
+func remove(lists map[netip.Addr][]*neighbors, addr netip.Addr, n *neighbors) {
+	left := slices.DeleteFunc(lists[addr], func(m *neighbors) bool { return m == n })
 	if len(left) > 0 {
-		c.routers[n.q.Router] = left
+		lists[addr] = left
 	} else {
-		delete(c.routers, n.q.Router)
+		delete(lists, addr)
 	}
 }
 
@@ -304,15 +315,8 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 		best = min(best, n.packet(p, &c.parsed, bad, false, now))
 		answered = answered || best == taken || n.owed() >= 0
 	}
-	for i := range c.parsed.Interfaces {
-		if answered {
-			break
-		}
-		if local := c.parsed.Interfaces[i].Local; local != p.From {
-			for _, n := range c.routers[local] {
-				best = min(best, n.packet(p, &c.parsed, bad, true, now))
-			}
-		}
+	if !answered {
+		best = min(best, c.handleAlias(p, bad, now))
 	}
 	// What was asked of the router itself is no answer to the link's question.
 	if len(direct) == 0 {
@@ -323,6 +327,46 @@ func (c *Client) handleNeighbors(p *Packet, now time.Time) {
 		}
 	}
 	c.count(p, best, bad)
+}
+
+// handleAlias hands an answer to the questions to other addresses that its sender
+// calls its own, and to those that it has begun to answer: the address asked is in
+// one packet only of a long answer.
+func (c *Client) handleAlias(p *Packet, bad bool, now time.Time) verdict {
+	best := unasked
+	begun := c.speakers[p.From]
+	for _, n := range begun {
+		best = min(best, n.packet(p, &c.parsed, bad, true, now))
+	}
+	for i := range c.parsed.Interfaces {
+		local := c.parsed.Interfaces[i].Local
+		if local == p.From {
+			continue
+		}
+		for _, n := range c.routers[local] {
+			if slices.Contains(begun, n) {
+				continue
+			}
+			v := n.packet(p, &c.parsed, bad, true, now)
+			if best = min(best, v); v == taken && !slices.Contains(n.speakers, p.From) {
+				n.begin(p.From, now.Sub(c.full[p.From]) < maxWait)
+				c.speakers[p.From] = append(c.speakers[p.From], n)
+			}
+		}
+	}
+	if best == unasked && !bad && c.parsed.Full() {
+		c.expectRest(p.From, now)
+	}
+	return best
+}
+
+// expectRest notes that a full packet came that nobody took: it may be the first
+// half of an answer of which only another packet lists the address asked.
+func (c *Client) expectRest(from netip.Addr, now time.Time) {
+	if len(c.full) >= maxFull {
+		clear(c.full)
+	}
+	c.full[from] = now
 }
 
 // late are packets that a router may still send in answer to tries of a question

@@ -58,6 +58,8 @@ const (
 	maxAgain = 3
 	// maxLate is how many routers are remembered that may answer late.
 	maxLate = 4096
+	// maxFull is how many senders of full packets that nobody took are remembered.
+	maxFull = 4096
 	// maxMail is how many mtrace messages wait for a question's goroutine.
 	maxMail = 32
 	// maxListen is how many packets wait for a listener.

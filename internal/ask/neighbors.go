@@ -20,11 +20,13 @@ type neighbors struct {
 	wake     chan struct{} // something came; holds one token
 
 	answers answers
-	tried   int       // tries begun
-	half    bool      // the old form of this try was sent, the new one is to follow
-	due     time.Time // when the try is over
-	again   int       // questions beyond tries, to complete an answer
-	sent    int       // questions in all
+	// speakers are the other addresses that began to answer.
+	speakers []netip.Addr
+	tried    int       // tries begun
+	half     bool      // the old form of this try was sent, the new one is to follow
+	due      time.Time // when the try is over
+	again    int       // questions beyond tries, to complete an answer
+	sent     int       // questions in all
 	// When the question of each form was sent first and last.
 	asked [dvmrp.CodeAskNeighbors2 + 1]struct{ first, last time.Time }
 	// wantsNew is set by an old answer that says: ask me with code 5.
@@ -178,6 +180,21 @@ func (n *neighbors) take(p *Packet, parsed *dvmrp.Neighbors, bad, alias bool, no
 		packet: p, parsed: parsed, bad: bad, alias: alias, lists: n.lists(p.From, parsed), now: now,
 		rtt: rtt, round: n.sent, tries: max(n.tried, 1),
 	})
+}
+
+// begin notes that another address than the one asked began to answer. If a full
+// packet of it came just before, that was the beginning: it is to be asked for
+// again, now that it is known whose it is.
+func (n *neighbors) begin(speaker netip.Addr, headless bool) {
+	n.speakers = append(n.speakers, speaker)
+	if !headless {
+		return
+	}
+	for _, s := range n.answers.order {
+		if s.from == speaker {
+			s.headless, s.completed = true, time.Time{}
+		}
+	}
 }
 
 // owed returns how many packets may still come from the address asked: less than

@@ -295,6 +295,24 @@ func TestNeighborsSplit(t *testing.T) {
 	}
 }
 
+// The address asked is in one packet only of a long answer from another address.
+func TestNeighborsSplitAlias(t *testing.T) {
+	for _, asked := range []string{"10.1.1.1", "10.1.50.1", "10.1.99.1"} {
+		run(t, asktest.Options{Delay: 10 * ms}, ask.Options{}, func(t *testing.T, n *asktest.Network, c *ask.Client) {
+			router := asktest.Router{Interfaces: wide(100, 1), From: ip("10.1.0.1")}
+			n.Handle(router.Answer, ip(asked))
+			answer := one(t, c, ask.NeighborsQuestion{Router: ip(asked), Linger: -1})
+			if answer.From != router.From || answer.Packets != 3 || answer.Uncertain || len(answer.Conflicts) > 0 {
+				t.Errorf("%s: from %s, %d packets, uncertain %v, %d conflicts, want %s, 3, false, 0",
+					asked, answer.From, answer.Packets, answer.Uncertain, len(answer.Conflicts), router.From)
+			}
+			if diff := cmp.Diff(router.Interfaces, answer.Interfaces, compareAddr); diff != "" {
+				t.Errorf("%s: %s", asked, diff)
+			}
+		})
+	}
+}
+
 // An answer that fills its last packet cannot show that nothing follows.
 func TestNeighborsLastPacketFull(t *testing.T) {
 	run(t, asktest.Options{Delay: 10 * ms}, ask.Options{}, func(t *testing.T, n *asktest.Network, c *ask.Client) {
