@@ -194,6 +194,7 @@ func (m *command) crawl(ctx context.Context) (*report.Map, error) {
 	if m.retries >= 0 {
 		c.Question.Tries = 1 + m.retries
 	}
+	began := time.Now()
 	first := asked{Client: client, addr: addrs[0]}
 	first.answers, first.err = client.NeighborsOfAny(ctx, addrs, c.Question)
 	silent := len(first.answers) == 0
@@ -214,9 +215,11 @@ func (m *command) crawl(ctx context.Context) (*report.Map, error) {
 	case !d.Complete:
 		m.problems = append(m.problems, fmt.Sprintf("%s: %s", d.Reason, counts(d)))
 	}
+	// The question to the first router, before topo.Run, is a part of the crawl.
+	took := report.Milliseconds(time.Since(began))
 	stats := client.Stats()
 	questions := int(stats.Sent)
-	d.Questions = &questions
+	d.Questions, d.Took = &questions, &took
 	cli.LogStats(log, stats)
 	return d, nil
 }
