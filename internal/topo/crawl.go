@@ -539,7 +539,7 @@ func (k *crawler) bound(x ip, t *target) string {
 		}
 		return "outside of " + strings.Join(all, ", ")
 	case k.Depth >= 0 && int(t.steps) > k.Depth && len(k.evidence.claimants[x]) == 0:
-		return fmt.Sprintf("more than %d steps from the start", k.Depth)
+		return fmt.Sprintf("beyond depth %d", k.Depth)
 	}
 	return ""
 }

@@ -58,13 +58,13 @@ func TestBounds(t *testing.T) {
 			0 1.1
 			1 1.2 = 2.2
 			2 2.3 = 3.3
-			3 3.4 not_asked (more than 2 steps from the start)
+			3 3.4 not_asked (beyond depth 2)
 			p2p 1.1 1.2
 			p2p 1.2@2.2 2.3
 			p2p 2.3@3.3 3.4`},
 		{"depth 0", func(c *topo.Crawl) { c.Depth = 0 }, `
 			0 1.1
-			1 1.2 not_asked (more than 0 steps from the start)
+			1 1.2 not_asked (beyond depth 0)
 			p2p 1.1 1.2`},
 		{"no flood", func(c *topo.Crawl) { c.Flood = false }, `
 			0 1.1
@@ -124,7 +124,7 @@ func TestDepthOfShorterWay(t *testing.T) {
 			2 2.3 = 3.3
 			2 3.5 = 6.5 8.5
 			3 6.6 = 7.7
-			4 7.8 not_asked (more than 3 steps from the start)
+			4 7.8 not_asked (beyond depth 3)
 			1 8.9 = 9.9
 			p2p 1.1 1.2
 			p2p 1.1@9.1 8.9@9.9
