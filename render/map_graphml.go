@@ -83,7 +83,7 @@ var mapKeys = []graphMLKey{
 	{For: "node", Name: "bad_checksum", Type: "boolean"},
 	{For: "node", Name: "uncertain", Type: "boolean", Desc: "the answer may lack interfaces or neighbours"},
 	{For: "node", Name: "contradicted", Type: "boolean", Desc: "another answer says something else"},
-	{For: "node", Name: "disputed", Type: "string", Desc: "addresses that it claims, of other routers"},
+	{For: "node", Name: "disputed", Type: "string", Desc: "addresses that it claims, but that are not known to be its own"},
 	{For: "node", Name: "one_way", Type: "string", Desc: "pairs a>b on a LAN: a names b, but b does not name a"},
 
 	{For: "edge", Name: "kind", Type: "string", Desc: "point_to_point, tunnel, or lan: from a router to a LAN"},

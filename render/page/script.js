@@ -348,7 +348,7 @@
     if (r.bad_checksum) reasons.push(note("Its answer had a wrong checksum and may be damaged."));
     if (r.uncertain) reasons.push(note("Its answer came in several packets, and one of them may be lost."));
     if (r.contradicted) reasons.push(note("Other answers from its address say something else: one of them is forged or damaged."));
-    if ((r.disputed || []).length) reasons.push(note(`It calls ${r.disputed.join(", ")} its own, but another router answers there.`));
+    if ((r.disputed || []).length) reasons.push(note(`It calls ${r.disputed.join(", ")} its own, but other routers speak against that, or nobody confirms it.`));
     const interfaces = r.interfaces || [];
     const named = linksOf[n].map(i => linkCard(links[i], i, r));
     open("Router", label(r), r.name ? r.address : "", badge, [
