@@ -265,7 +265,8 @@ func (d *demonstration) show(ctx context.Context) error {
 	lines := strings.SplitAfterN(string(document), "\n", demoJSON+1)
 	d.say("%s...\n", strings.Join(lines[:len(lines)-1], ""))
 	d.say("What mtrace and mstat said is what the kernels have counted.\n" +
-		"Go on by yourself: mroutd lab up demo receiver")
+		"Go on by yourself: mroutd lab up demo receiver\n" +
+		"(Nobody sends IGMP queries there: the routers name no neighbours.)")
 	return nil
 }
 
