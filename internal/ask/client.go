@@ -63,7 +63,7 @@ type Client struct {
 	links     []*neighbors                // asked through a multicast address
 	speakers  map[netip.Addr][]*neighbors // by the other address that answered
 	late      map[netip.Addr]late         // by the address that may still answer
-	full      map[netip.Addr]time.Time    // by the sender of a full packet that nobody took
+	full      map[netip.Addr]time.Time    // by the sender of a full packet, of whom nobody was asked
 	traces    map[traceKey]*try
 	listeners []*listener
 	stats     Stats
@@ -354,14 +354,14 @@ func (c *Client) handleAlias(p *Packet, bad bool, now time.Time) verdict {
 			}
 		}
 	}
-	if best == unasked && !bad && c.parsed.Full() {
+	if !bad && c.parsed.Full() {
 		c.expectRest(p.From, now)
 	}
 	return best
 }
 
-// expectRest notes that a full packet came that nobody took: it may be the first
-// half of an answer of which only another packet lists the address asked.
+// expectRest notes that a full packet came: it may be the first half of an answer
+// to a question whose address another packet of it lists.
 func (c *Client) expectRest(from netip.Addr, now time.Time) {
 	if len(c.full) >= maxFull {
 		clear(c.full)

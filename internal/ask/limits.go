@@ -58,7 +58,7 @@ const (
 	maxAgain = 3
 	// maxLate is how many routers are remembered that may answer late.
 	maxLate = 4096
-	// maxFull is how many senders of full packets that nobody took are remembered.
+	// maxFull is how many senders of full packets are remembered.
 	maxFull = 4096
 	// maxMail is how many mtrace messages wait for a question's goroutine.
 	maxMail = 32

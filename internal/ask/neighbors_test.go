@@ -313,6 +313,24 @@ func TestNeighborsSplitAlias(t *testing.T) {
 	}
 }
 
+// That holds, too, if several of its addresses are asked at once.
+func TestNeighborsSplitAliasTogether(t *testing.T) {
+	run(t, asktest.Options{Delay: 10 * ms}, ask.Options{}, func(t *testing.T, n *asktest.Network, c *ask.Client) {
+		router := asktest.Router{Interfaces: wide(100, 1), From: ip("10.1.0.1")}
+		var running sync.WaitGroup
+		for _, asked := range []string{"10.1.1.1", "10.1.50.1", "10.1.99.1"} {
+			n.Handle(router.Answer, ip(asked))
+			running.Go(func() {
+				all, err := c.Neighbors(context.Background(), ask.NeighborsQuestion{Router: ip(asked), Linger: -1})
+				if err != nil || len(all) != 1 || len(all[0].Interfaces) != len(router.Interfaces) || all[0].Uncertain {
+					t.Errorf("%s: got %d interfaces, want %d, %v", asked, len(all[0].Interfaces), len(router.Interfaces), err)
+				}
+			})
+		}
+		running.Wait()
+	})
+}
+
 // An answer that fills its last packet cannot show that nothing follows.
 func TestNeighborsLastPacketFull(t *testing.T) {
 	run(t, asktest.Options{Delay: 10 * ms}, ask.Options{}, func(t *testing.T, n *asktest.Network, c *ask.Client) {

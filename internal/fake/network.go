@@ -189,9 +189,7 @@ func (n *Network) connect(tunnel bool, routers ...*Router) {
 	n.links = append(n.links, l)
 }
 
-// behave says who is silent, old, or answers from elsewhere. Those with much to say
-// do not: of an answer from elsewhere a tool takes the packets that list the
-// address asked, since the others could be a stranger's.
+// behave says who is silent, old, or answers from elsewhere.
 func (n *Network) behave(random *rand.Rand) {
 	p := n.plan
 	for _, r := range n.routers[1:] {
@@ -201,7 +199,7 @@ func (n *Network) behave(random *rand.Rand) {
 		case at < p.Silent+p.OldForm:
 			r.Behavior = OldForm
 			r.Version = dvmrp.Version{} // which says that it does not know Neighbors2
-		case at < p.Silent+p.OldForm+p.OtherAddress && len(r.interfaces) < leavesOfPacket/2:
+		case at < p.Silent+p.OldForm+p.OtherAddress:
 			r.Behavior = OtherAddress
 			n.leaf(r)
 			r.source = r.interfaces[len(r.interfaces)-1].Local

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"math"
 	"slices"
 
 	"mbone/internal/ask"
@@ -34,6 +35,7 @@ type speaker struct {
 	from   ip
 	locals []ip   // the addresses that it calls its own, from included, sorted
 	pairs  []pair // what its interfaces name, in its order
+	names  []pair // the same, sorted
 	parent int32  // in the same router; itself at the root
 }
 
@@ -86,6 +88,8 @@ func (e *evidence) add(a *ask.NeighborsAnswer) int32 {
 		}
 	}
 	sp.pairs = append(sp.pairs, pairs...)
+	sp.names = append(sp.names, pairs...)
+	slices.Sort(sp.names)
 	e.reach(s, ipOf(a.Asked))
 	e.unite(s)
 	return s
@@ -231,12 +235,21 @@ func (e *evidence) confirm(s int32, fn func(x ip, claimant int32)) {
 // another router says of a link that it is not on. The crawl asks it of those that
 // were found to claim what is not theirs.
 func (e *evidence) bears(witness int32, x, iface ip, claimant int32) bool {
-	for _, y := range e.speakers[claimant].locals {
-		if y != x && slices.Contains(e.naming[pairOf(iface, y)], witness) {
-			return false
-		}
+	locals, names := e.speakers[claimant].locals, e.speakers[witness].named(iface)
+	if len(names) < len(locals) {
+		return !slices.ContainsFunc(names, func(p pair) bool { return ip(p) != x && e.claims(claimant, ip(p)) })
 	}
-	return true
+	return !slices.ContainsFunc(locals, func(y ip) bool {
+		_, found := slices.BinarySearch(names, pairOf(iface, y))
+		return y != x && found
+	})
+}
+
+// named returns what an interface names, sorted.
+func (s *speaker) named(iface ip) []pair {
+	first, _ := slices.BinarySearch(s.names, pairOf(iface, 0))
+	end, _ := slices.BinarySearch(s.names, pairOf(iface, math.MaxUint32))
+	return s.names[first:end]
 }
 
 // alike returns the speakers with an interface that names a neighbour; none if

@@ -16,8 +16,9 @@ const (
 	// that was found to claim what is not its own.
 	maxDoubts = 4
 	// lossyShare is of how many answers one was asked for again where packets count
-	// as lost: with one packet in fifty lost each way, one in 25 is.
-	lossyShare = 50
+	// as lost: with one packet in fifty lost each way, one in 25 is, and a busy host
+	// misses fewer.
+	lossyShare = 100
 	// maxAlike is how many routers may have an interface with the same address and
 	// the same neighbour before that says nothing about any of them.
 	maxAlike = 64

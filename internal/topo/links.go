@@ -198,7 +198,8 @@ func (g *graph) links() []report.MapLink {
 type link struct {
 	kind   report.LinkKind
 	ends   []end
-	oneWay [][2]int32 // nodes: who names, who does not name back
+	oneWay [][2]int32   // nodes: who names, who does not name back
+	had    map[end]bool // the ends, once they are many
 }
 
 // tunnelLinks makes a link of each tunnel.
@@ -243,9 +244,10 @@ func (g *graph) networks() []link {
 		}
 		for n, m := range members {
 			claims := g.claims[s.claims[m][0]:s.claims[m][1]]
+			heard := heardBy(claims)
 			for i := range claims {
 				c := &claims[i]
-				if c.peer >= 0 || g.tunnels(c) || heard(claims, c.to) {
+				if c.peer >= 0 || g.tunnels(c) || heard[c.to] {
 					continue
 				}
 				there := g.there(c)
@@ -272,6 +274,7 @@ func (g *graph) networks() []link {
 		default:
 			l.kind = report.LinkLAN
 		}
+		l.had = nil
 		links = append(links, l)
 	}
 	return links
@@ -290,17 +293,39 @@ func (g *graph) there(c *claim) end {
 	return e
 }
 
-// heard is whether a router names an interface back, of which claims are made:
-// other addresses of that router on the same link are no further neighbours.
-func heard(claims []claim, router int32) bool {
-	return slices.ContainsFunc(claims, func(c claim) bool { return c.to == router && c.peer >= 0 })
+// heardBy returns the routers that name an interface back, of which claims are
+// made: other addresses of these on the same link are no further neighbours.
+func heardBy(claims []claim) map[int32]bool {
+	heard := make(map[int32]bool)
+	for i := range claims {
+		if claims[i].peer >= 0 {
+			heard[claims[i].to] = true
+		}
+	}
+	return heard
 }
 
 // add adds an end that is not there yet.
 func (l *link) add(e end) {
-	if !slices.Contains(l.ends, e) {
-		l.ends = append(l.ends, e)
+	const few = 16
+	switch {
+	case len(l.ends) < few:
+		if slices.Contains(l.ends, e) {
+			return
+		}
+	case l.had == nil:
+		l.had = make(map[end]bool)
+		for _, known := range l.ends {
+			l.had[known] = true
+		}
+		fallthrough
+	default:
+		if l.had[e] {
+			return
+		}
+		l.had[e] = true
 	}
+	l.ends = append(l.ends, e)
 }
 
 // segments are the ordinary interfaces that claims speak of, joined where two
