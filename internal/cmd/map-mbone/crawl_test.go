@@ -174,7 +174,8 @@ func TestCrawlSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dump := l.Host.Command(t.Context(), path, "-n", "-l", "--immediate-mode", "-i", "eth0", "igmp")
+	// By default it has room for 32 packets that it has not printed yet.
+	dump := l.Host.Command(t.Context(), path, "-n", "-l", "--immediate-mode", "-B", "16384", "-s", "1024", "-i", "eth0", "igmp")
 	if err := dump.Start(); err != nil {
 		t.Fatal(err)
 	}
