@@ -226,12 +226,14 @@
     landmarks();
   }
 
-  // Where there is no room for all names, those of the routers with the most links
-  // are shown, as a map shows the large cities: far enough from each other.
+  // Where there is no room for all names, those of the start and of the routers with
+  // the most links are shown, as a map shows the large cities: far enough from each
+  // other.
   function landmarks() {
     const wide = 130 / cy.zoom(), high = 44 / cy.zoom(), shown = [];
-    const candidates = routers.map((r, i) => i).filter(i => linksOf[i].length > 2)
-      .sort((a, b) => linksOf[b].length - linksOf[a].length || a - b);
+    const start = i => routers[i].depth === 0;
+    const candidates = routers.map((r, i) => i).filter(i => start(i) || linksOf[i].length > 2)
+      .sort((a, b) => start(b) - start(a) || linksOf[b].length - linksOf[a].length || a - b);
     cy.nodes(".landmark").removeClass("landmark");
     for (const i of candidates) {
       if (shown.length >= maxLandmarks) break;
