@@ -90,14 +90,14 @@ func legend(s *report.Statistics, totals bool) []string {
 	return lines
 }
 
-// StatsTable writes a row for each link of a path with statistics, the one to the
-// receiver first, and below it what its marks mean. A path without statistics is
-// an empty table.
+// StatsTable writes a line that says when and what was measured, a row for each
+// link of a path with statistics, the one to the receiver first, and below them
+// what their marks mean. A path without statistics is an empty table.
 func StatsTable(w io.Writer, p *report.Path) error {
 	columns := []column{
 		{title: "HOP", right: true}, {title: "FROM"}, {title: "NAME"}, {title: "TO"},
-		{title: "ALL", right: true}, {title: "PPS", right: true}, {title: "ALL TOTAL", right: true},
-		{title: "GROUP", right: true}, {title: "PPS", right: true}, {title: "GROUP TOTAL", right: true}, {title: "NOTES"},
+		{title: "ALL LOST/SENT", right: true}, {title: "PPS", right: true}, {title: "TOTAL LOST/SENT", right: true},
+		{title: "GROUP LOST/SENT", right: true}, {title: "PPS", right: true}, {title: "TOTAL LOST/SENT", right: true}, {title: "NOTES"},
 	}
 	var rows [][]string
 	var below []string
@@ -113,6 +113,9 @@ func StatsTable(w io.Writer, p *report.Path) error {
 		}
 		below = legend(p.Statistics, true)
 	}
+	if _, err := fmt.Fprintln(w, statsTitle(p)); err != nil {
+		return err
+	}
 	if err := table(w, columns, rows); err != nil {
 		return err
 	}
@@ -122,6 +125,15 @@ func StatsTable(w io.Writer, p *report.Path) error {
 		}
 	}
 	return nil
+}
+
+// statsTitle is "time  source > receiver  group  interval, total".
+func statsTitle(p *report.Path) string {
+	title := fmt.Sprintf("%s  %s > %s  group %s", p.Time.UTC().Format(time.RFC3339), dash(p.Source), dash(p.Receiver), dash(p.Group))
+	if s := p.Statistics; s != nil {
+		title += fmt.Sprintf("  interval %.1f s, total %.1f s", s.Interval.Duration().Seconds(), s.Total.Duration().Seconds())
+	}
+	return title
 }
 
 // end is a router or the receiver.
@@ -169,7 +181,7 @@ func pps(c *report.Count) string {
 	if c.Rate == nil {
 		return "-"
 	}
-	return strconv.FormatFloat(*c.Rate, 'f', 1, 64)
+	return strconv.FormatFloat(float64(*c.Rate), 'f', 1, 64)
 }
 
 // StatsColumns are the titles of [StatsCSV].
@@ -259,16 +271,15 @@ func countCells(c *report.Count) []string {
 		}
 		return strconv.FormatInt(*n, 10)
 	}
-	fraction := func(f *float64) string {
-		if f == nil {
+	fraction := func(d *report.Decimal) string {
+		if d == nil {
 			return ""
 		}
-		return strconv.FormatFloat(*f, 'f', -1, 64)
+		return d.String()
 	}
 	period := ""
 	if c.Period != nil {
-		ms := c.Period.Duration().Seconds() * 1000
-		period = strconv.FormatFloat(ms, 'f', 3, 64)
+		period = c.Period.String()
 	}
 	var marks []string
 	for _, m := range c.Marks {

@@ -23,6 +23,7 @@ func marked() *report.Path {
 	links[1].Total.All.Marks = []report.Mark{report.MarkReset}
 	links[1].Total.Group.Marks = []report.Mark{report.MarkReset}
 	links[1].Total.Group.Period = ms(2000) // the other one is of four seconds
+	links[1].Total.Group.LossHigh = new(report.Decimal(16.455696202531644))
 	links[2].Last.Group.Lost, links[2].Last.Group.LossPercent = nil, nil
 	links[2].Last.Group.Marks = []report.Mark{report.MarkOtherCount}
 	return p
@@ -93,12 +94,16 @@ func TestStatsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(b.String(), "\n")
-	if len(lines) != 9 || !strings.Contains(lines[2], "all: more received; group: few packets, reset; total: reset") || !strings.HasPrefix(lines[4], "few packets: ") {
+	if len(lines) != 10 || !strings.Contains(lines[3], "all: more received; group: few packets, reset; total: reset") || !strings.HasPrefix(lines[5], "few packets: ") {
 		t.Errorf("\n%s", b.String())
+	}
+	const title = "2026-11-01T12:00:00Z  10.4.0.9 > 10.1.0.9  group 224.2.2.2  interval 2.0 s, total 4.0 s"
+	if lines[0] != title || strings.Count(lines[1], "LOST/SENT") != 4 {
+		t.Errorf("heads\n%s\n%s\nwant first\n%s", lines[0], lines[1], title)
 	}
 	p := threeHops()
 	b.Reset()
-	if err := StatsTable(&b, p); err != nil || strings.Count(b.String(), "\n") != 1 {
+	if err := StatsTable(&b, p); err != nil || strings.Count(b.String(), "\n") != 2 || strings.Contains(b.String(), "interval") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
@@ -125,7 +130,8 @@ func TestStatsCSV(t *testing.T) {
 		title, want string
 	}{
 		{1, "time", "2026-11-01T12:00:00.5Z"}, {1, "to_hop", "0"}, {1, "to", "10.1.0.9"}, {1, "all_received", ""}, {1, "all_sent", "85"},
-		{2, "all_marks", "more_received"}, {2, "group_marks", "reset few_packets"}, {2, "all_lost", "-10"}, {2, "group_total_period_ms", "2000.000"},
+		{2, "all_marks", "more_received"}, {2, "group_marks", "reset few_packets"}, {2, "all_lost", "-10"}, {2, "group_total_period_ms", "2000"},
+		{2, "group_total_loss_high_percent", "16.456"},
 		{3, "from", "10.3.0.2"}, {3, "group_lost", ""}, {3, "group_sent", "60"},
 		{4, "events", "route_changed@2 lost@0"}, {4, "from_hop", ""},
 	} {

@@ -256,13 +256,13 @@ type Count struct {
 	Sent        *int64   `json:"sent"`
 	Received    *int64   `json:"received"`
 	Lost        *int64   `json:"lost"`         // null also where the two do not count the same
-	LossPercent *float64 `json:"loss_percent"` // null if nothing was sent
+	LossPercent *Decimal `json:"loss_percent"` // null if nothing was sent
 	// LossLow and LossHigh are the ends of the interval in which the link's chance
 	// to lose a packet is, with 95 % confidence (Wilson's score interval). They are
 	// null if LossPercent is, or is negative.
-	LossLow  *float64 `json:"loss_low_percent"`
-	LossHigh *float64 `json:"loss_high_percent"`
-	Rate     *float64 `json:"rate_pps"`
+	LossLow  *Decimal `json:"loss_low_percent"`
+	LossHigh *Decimal `json:"loss_high_percent"`
+	Rate     *Decimal `json:"rate_pps"`
 	// Period is the time counted, by the sender's clock; null if nothing was.
 	Period *Milliseconds `json:"period_ms"`
 	// Reliable is false if a router on either side counts wrongly, or something else.

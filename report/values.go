@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -35,11 +36,11 @@ type Milliseconds time.Duration
 // Duration returns m as the type of package time.
 func (m Milliseconds) Duration() time.Duration { return time.Duration(m) }
 
+// String returns the number as JSON and CSV have it.
+func (m Milliseconds) String() string { return Decimal(m.Duration().Seconds() * 1000).String() }
+
 // MarshalJSON implements json.Marshaler.
-func (m Milliseconds) MarshalJSON() ([]byte, error) {
-	us := time.Duration(m).Round(time.Microsecond).Microseconds()
-	return strconv.AppendFloat(nil, float64(us)/1000, 'f', -1, 64), nil
-}
+func (m Milliseconds) MarshalJSON() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *Milliseconds) UnmarshalJSON(b []byte) error {
@@ -50,3 +51,15 @@ func (m *Milliseconds) UnmarshalJSON(b []byte) error {
 	*m = Milliseconds(ms * float64(time.Millisecond))
 	return nil
 }
+
+// Decimal is a number that is shown with a fraction of at most three digits,
+// rounded, and without an exponent.
+type Decimal float64
+
+// String returns the number as JSON and CSV have it.
+func (d Decimal) String() string {
+	return strconv.FormatFloat(math.Round(float64(d)*1000)/1000+0, 'f', -1, 64) // + 0: no -0
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }

@@ -215,9 +215,7 @@ func (t *Tracer) doubts(h *hop, r *report.Hop) {
 		doubt("arrival", "mrouted 3.3 sends Unix time: repaired")
 	}
 	if h.frr() {
-		if h.PacketsGroup != mtrace.Unknown {
-			doubt("packets_group", "FRR sends an old count, with its bytes in the order of its own machine")
-		}
+		doubt("packets_group", "FRR sends an old count, with its bytes in the order of its own machine")
 		if h.Previous == t.q.Source {
 			doubt("previous", "FRR names the source here where there is no previous hop")
 		}
@@ -225,10 +223,11 @@ func (t *Tracer) doubts(h *hop, r *report.Hop) {
 }
 
 // frr reports whether a block has all the marks of FRR 8: PIM, threshold 1, no
-// interface counters, a mask of 32 bits or of (*,G) state.
+// interface counters beside one of the source and group, a mask of 32 bits or of
+// (*,G) state. Who counts nothing at all may be any router.
 func (h *hop) frr() bool {
 	return h.Protocol == mtrace.ProtocolPIM && h.FwdTTL == 1 &&
-		h.PacketsIn == mtrace.Unknown && h.PacketsOut == mtrace.Unknown &&
+		h.PacketsIn == mtrace.Unknown && h.PacketsOut == mtrace.Unknown && h.PacketsGroup != mtrace.Unknown &&
 		(h.Mask.Len() == 32 || h.Mask.GroupOnly())
 }
 

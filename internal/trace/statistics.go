@@ -405,21 +405,21 @@ func count(sent, received *int64, seconds float64) report.Count {
 	}
 	c.Period = milliseconds(time.Duration(seconds * float64(time.Second)))
 	if seconds > 0 {
-		c.Rate = new(float64(*base) / seconds)
+		c.Rate = new(report.Decimal(float64(*base) / seconds))
 	}
 	if sent == nil || received == nil {
 		return c
 	}
 	c.Lost = new(*sent - *received)
 	if *sent > 0 {
-		c.LossPercent = new(100 * float64(*c.Lost) / float64(*sent))
+		c.LossPercent = new(report.Decimal(100 * float64(*c.Lost) / float64(*sent)))
 	}
 	switch {
 	case *c.Lost < 0:
 		c.Marks = append(c.Marks, report.MarkMoreReceived)
 	case *sent > 0:
 		low, high := wilson(*c.Lost, *sent)
-		c.LossLow, c.LossHigh = &low, &high
+		c.LossLow, c.LossHigh = new(report.Decimal(low)), new(report.Decimal(high))
 		if high-low > maxUncertainty {
 			c.Marks = append(c.Marks, report.MarkFewPackets)
 		}

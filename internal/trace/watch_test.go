@@ -107,6 +107,33 @@ func TestStatisticsUnreliable(t *testing.T) {
 	})
 }
 
+// TestStatisticsUnknown has routers like FRR but for the counter of the source and
+// group: who counts nothing does not count wrongly.
+func TestStatisticsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t, 2)
+		for _, r := range c.routers {
+			r.Protocol, r.Mask, r.in, r.out, r.group = mtrace.ProtocolPIM, 32, 0, 0, 0
+		}
+		p, _, _, err := watched(context.Background(), c, question(), Watch{Statistics: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range p.Statistics.Links {
+			for _, g := range []report.Count{l.Last.Group, l.Total.Group} {
+				if !g.Reliable || len(g.Marks) > 0 || g.Sent != nil || g.Received != nil {
+					t.Errorf("link %d: %s, reliable %v, %v; nothing is known", l.From, countText(g), g.Reliable, g.Marks)
+				}
+			}
+		}
+		for _, h := range p.Hops {
+			if h.PacketsGroup != nil || len(h.Unreliable) > 0 {
+				t.Errorf("hop %d: group %v, unreliable %v", h.Number, h.PacketsGroup, h.Unreliable)
+			}
+		}
+	})
+}
+
 // TestLoop watches a path through a change of the route, a router that answers
 // no more and comes back, until the user ends it.
 func TestLoop(t *testing.T) {
