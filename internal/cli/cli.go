@@ -183,8 +183,7 @@ func Exit(code int) error { return exitError(code) }
 // Run runs a command: args do not hold its name. It returns the exit code.
 func Run(ctx context.Context, spec *Spec, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if n := len(args); n > 0 && args[n-1] == completionFlag {
-		complete(spec, args[:n-1], stdout)
-		return ExitOK
+		return complete(spec, args[:n-1], stdout)
 	}
 	spec, args = spec.resolve(args)
 	out := &output{w: stdout}

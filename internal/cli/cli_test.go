@@ -26,6 +26,7 @@ type sample struct {
 	count   int
 	wait    time.Duration
 	end     string
+	via     string
 }
 
 func (s *sample) spec() *Spec {
@@ -36,6 +37,7 @@ func (s *sample) spec() *Spec {
 			Int(&s.count, "c,count", "N", 1, 9, "how often"),
 			Seconds(&s.wait, "w", "SEC", "how long"),
 			Text(&s.end, "end", "HOW", "how it ends"),
+			Text(&s.via, "v,via", "HOST", "which way"),
 		},
 		Formats: []string{"text", "json", "dot"},
 		Schema:  "mbone/sample",
@@ -327,6 +329,43 @@ func TestComplete(t *testing.T) {
 			if slices.Contains(words, w) {
 				t.Errorf("%q: %s should not be in %q", tt.args, w, words)
 			}
+		}
+	}
+}
+
+// TestCompleteValues: the value of an option is completed as such, wherever it
+// stands; where there are no words it is left to the shell, which knows hosts only
+// where the program says so.
+func TestCompleteValues(t *testing.T) {
+	for _, tt := range []struct {
+		args  []string
+		want  string // "*": any
+		hosts bool
+	}{
+		{[]string{"--out", ""}, "", false},
+		{[]string{"--out=x"}, "", false},
+		{[]string{"--out", "=", "x"}, "", false},
+		{[]string{"-c", ""}, "", false},
+		{[]string{"--via", ""}, "", true},
+		{[]string{"-nv", "a"}, "", true},
+		{[]string{"--format", ""}, "text json dot", false},
+		{[]string{"-no", ""}, "text json dot", false},
+		{[]string{"a", "--format=j"}, "--format=text --format=json --format=dot", false},
+		{[]string{"a", "--format", "=", "j"}, "text json dot", false}, // as bash splits it
+		{[]string{"a", "--format", "="}, "text json dot", false},
+		{[]string{"--format", "=", "json", ""}, "", true},
+		{[]string{"--format=json", "a"}, "", true},
+		{[]string{"--", "-o", ""}, "", true},
+		{[]string{"--out", "--format", ""}, "", true}, // the file --format
+		{[]string{"--json=j"}, "*", false}, // takes no value
+		{[]string{"-n", "--"}, "*", false},
+		{[]string{"sub", "--completion", ""}, "bash zsh fish", false},
+		{[]string{"sub", ""}, "", true},
+	} {
+		code, stdout, stderr := run(t, append(tt.args, completionFlag)...)
+		got := strings.Join(strings.Fields(stdout), " ")
+		if stderr != "" || got != tt.want && (tt.want != "*" || got == "") || (code == 1) != tt.hosts || code > 1 {
+			t.Errorf("%q: exit code %d, %q %q; want %q, hosts %v", tt.args, code, got, stderr, tt.want, tt.hosts)
 		}
 	}
 }
