@@ -181,6 +181,7 @@ func TestMapInChromium(t *testing.T) {
 	}
 	run("thousand", func(t *testing.T) { thousandRouters(t, b) })
 	run("hostile", func(t *testing.T) { hostilePage(t, b) })
+	run("header", func(t *testing.T) { header(t, b) })
 	run("picture", func(t *testing.T) { picture(t, b) })
 	run("svg", func(t *testing.T) {
 		for _, m := range []*report.Map{hostileMap(), randomMap(1, 60)} {
@@ -197,6 +198,52 @@ func TestMapInChromium(t *testing.T) {
 			b.quiet()
 		}
 	})
+	run("svg in a window", func(t *testing.T) { pictureInWindow(t, b) })
+}
+
+// A picture is as large as the window at most, and not larger than it is drawn.
+func pictureInWindow(t *testing.T, b *browser) {
+	b.do(chromedp.EmulateViewport(1440, 900))
+	for n, small := range map[int]bool{3: true, 1000: false} {
+		b.open("map.svg", func(w io.Writer) error { return MapSVG(w, randomMap(1, n)) })
+		scale := get(b, chromedp.Evaluate[float64](`document.documentElement.getScreenCTM().a`))
+		if small != (scale == 1) || scale > 1 {
+			t.Errorf("%d routers are drawn at a scale of %g", n, scale)
+		}
+		if got := get(b, chromedp.Evaluate[bool](`(() => {
+			const all = document.querySelector(".paper").getBoundingClientRect(), root = document.documentElement;
+			return all.left >= 0 && all.top >= 0 && all.right <= innerWidth + 1 && all.bottom <= innerHeight + 1 &&
+				root.scrollWidth <= innerWidth && root.scrollHeight <= innerHeight;
+		})()`)); !got {
+			t.Errorf("of %d routers the window shows a part", n)
+		}
+	}
+}
+
+// In windows of all widths the header shows all of its words.
+func header(t *testing.T, b *browser) {
+	m := randomMap(1, 1000)
+	b.openMap(m, "light")
+	for _, width := range []int64{420, 900, 1440} {
+		b.do(chromedp.EmulateViewport(width, 900), nextFrame())
+		cut := get(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll("header, h1, #made, #counts, #counts li, #find")].filter(e => {
+			const box = e.getBoundingClientRect(), outer = e.parentElement.getBoundingClientRect();
+			return !e.checkVisibility() || box.width < 1 || box.left < 0 || box.right > innerWidth || box.bottom > outer.bottom + 1 ||
+				e.scrollWidth > e.clientWidth + 1;
+		}).map(e => e.id || e.textContent)`))
+		if len(cut) > 0 {
+			t.Errorf("at a width of %d, of %q not all is seen", width, cut)
+		}
+		for element, words := range map[chromedp.CSS][]string{
+			"h1": {m.Start[0].String()}, "#made": {"complete"}, "#counts": {"1,000", "not asked", "links"},
+		} {
+			for _, w := range words {
+				if got := b.text(element); !strings.Contains(got, w) {
+					t.Errorf("at a width of %d, %s is %q", width, element, got)
+				}
+			}
+		}
+	}
 }
 
 // A router is found by its name, stands in the middle then, and says what it is
@@ -206,6 +253,9 @@ func thousandRouters(t *testing.T, b *browser) {
 	b.openMap(m, "light")
 	if got := b.text("#counts"); !strings.Contains(got, "1,000") {
 		t.Errorf("the counts are %q", got)
+	}
+	if got := b.text("[id='state/start']"); strings.Join(strings.Fields(got), " ") != "start 1" {
+		t.Errorf("the legend has %q for the start", got)
 	}
 	// Any router in the midst of the network with a name and a neighbour will do.
 	n := slices.IndexFunc(m.Routers, func(r report.MapRouter) bool {

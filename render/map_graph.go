@@ -27,6 +27,25 @@ var nodeRoom = layout.Box{Width: 112, Height: 58}
 // hasHub is whether a link is drawn as a node with a line to each of its ends.
 func hasHub(l *report.MapLink) bool { return l.Kind == report.LinkLAN || len(l.Ends) != 2 }
 
+// maxDrawn is the most nodes of a drawing, routers and hubs: with more it takes
+// minutes, and nobody sees anything in it.
+const maxDrawn = 100_000
+
+// checkSize returns an error if a map is too large to be drawn.
+func checkSize(m *report.Map) error {
+	hubs := 0
+	for i := range m.Links {
+		if hasHub(&m.Links[i]) {
+			hubs++
+		}
+	}
+	if len(m.Routers)+hubs <= maxDrawn {
+		return nil
+	}
+	return fmt.Errorf("too large to draw: %s and %s, at most %d together; --within and --depth bound a crawl, the other formats have no such limit",
+		plural(len(m.Routers), "router"), plural(hubs, "LAN"), maxDrawn)
+}
+
 func newMapGraph(m *report.Map) *mapGraph {
 	g := &mapGraph{number: make(map[netip.Addr]int, len(m.Routers)), hubs: make([]layout.Point, len(m.Links))}
 	for i := range m.Routers {

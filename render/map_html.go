@@ -41,8 +41,12 @@ type pageData struct {
 
 // MapHTML draws a map as a page to look around in. It is one file that needs no
 // network: a browser that keeps to its Content-Security-Policy loads nothing and
-// connects to nobody, and runs no other scripts than those of the page.
+// connects to nobody, and runs no other scripts than those of the page. A map of
+// more than 100,000 routers and LANs is an error, before anything is written.
 func MapHTML(w io.Writer, m *report.Map) error {
+	if err := checkSize(m); err != nil {
+		return err
+	}
 	g := newMapGraph(m)
 	d := pageData{Map: m, Routers: make([][2]int, len(g.routers)), Hubs: make([]*[2]int, len(g.hubs)), Versions: mapVersions(m), Colors: versionColors}
 	for i, p := range g.routers {

@@ -15,7 +15,12 @@ import (
 
 // MapSVG draws a map as a picture: routers with their names and versions, LANs as
 // hubs, and the lines between them. Positions are always the same for the same map.
+// A map of more than 100,000 routers and LANs is an error, before anything is
+// written.
 func MapSVG(w io.Writer, m *report.Map) error {
+	if err := checkSize(m); err != nil {
+		return err
+	}
 	s := &svg{m: m, graph: newMapGraph(m), versions: mapVersions(m)}
 	s.head()
 	s.open("g", `class="links"`)
@@ -36,9 +41,10 @@ func MapSVG(w io.Writer, m *report.Map) error {
 const (
 	svgMargin    = 24
 	svgHead      = 64 // the title and the counts
-	svgLegendRow = 22
+	svgLegendRow = 30
 	svgMinWidth  = 640
 	svgRadius    = 9  // of a router
+	svgRing      = 13 // radius of the ring round a start
 	svgLetter    = 6  // the width of one, about, of text without narrow letters
 	svgLabel     = 18 // the most letters below a router
 	svgBend      = 14 // between two links of the same two routers
@@ -108,11 +114,13 @@ func (s *svg) width() int { return max(svgMinWidth, s.graph.width+2*svgMargin) }
 func (s *svg) head() {
 	height := svgHead + s.graph.height + 3*svgMargin + len(s.legendRows())*svgLegendRow
 	s.write(`<?xml version="1.0" encoding="UTF-8"?>`)
-	s.open("svg", fmt.Sprintf(`xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="map-title map-desc"`,
-		s.width(), height, s.width(), height))
+	// As large as the window at most: a browser shows all of it. Other programs take
+	// the size of the viewBox.
+	s.open("svg", fmt.Sprintf(`xmlns="http://www.w3.org/2000/svg" width="100%%" height="100%%" viewBox="0 0 %d %d" preserveAspectRatio="xMidYMin meet" role="img" aria-labelledby="map-title map-desc"`,
+		s.width(), height))
 	s.element("title", `id="map-title"`, mapHeading(s.m))
 	s.element("desc", `id="map-desc"`, mapDescription(s.m))
-	s.write("<style>%s</style>", svgStyle)
+	s.write("<style>%ssvg { max-width: %dpx; max-height: %dpx; }\n</style>", svgStyle, s.width(), height)
 	s.write(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="5" refY="5" markerWidth="12" markerHeight="12" markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0,1 L10,5 L0,9 Z"/></marker></defs>`)
 	s.write(`<rect class="paper" width="%d" height="%d"/>`, s.width(), height)
 	s.element("text", fmt.Sprintf(`class="title" x="%d" y="%d"`, svgMargin, svgMargin+14), mapHeading(s.m))
@@ -240,13 +248,20 @@ func (s *svg) router(i int) {
 	at := s.at(s.graph.routers[i])
 	s.write("<g>")
 	s.element("title", "", routerText(r))
+	bottom := at.Y + svgRadius
 	if r.Depth == 0 {
-		s.write(`<circle class="start" cx="%d" cy="%d" r="%d"/>`, at.X, at.Y, svgRadius+4)
+		s.ring(at)
+		bottom = at.Y + svgRing
 	}
 	s.symbol(r.State, s.versionNumber(r), at)
-	s.element("text", fmt.Sprintf(`class="name" x="%d" y="%d"`, at.X, at.Y+svgRadius+14), shorten(routerLabel(r), svgLabel))
-	s.element("text", fmt.Sprintf(`class="name small" x="%d" y="%d"`, at.X, at.Y+svgRadius+25), routerNote(r))
+	s.element("text", fmt.Sprintf(`class="name" x="%d" y="%d"`, at.X, bottom+14), shorten(routerLabel(r), svgLabel))
+	s.element("text", fmt.Sprintf(`class="name small" x="%d" y="%d"`, at.X, bottom+25), routerNote(r))
 	s.close("g")
+}
+
+// ring marks a start.
+func (s *svg) ring(at layout.Point) {
+	s.write(`<circle class="start" cx="%d" cy="%d" r="%d"/>`, at.X, at.Y, svgRing)
 }
 
 // versionNumber is the place of a router's version in the list of them.
@@ -292,7 +307,8 @@ func (s *svg) legendRows() [][]legendEntry {
 		s.routerEntry(report.RouterSilent, 0, "silent"),
 		s.routerEntry(report.RouterNotAsked, 0, "not asked"),
 		legendEntry{func(at layout.Point) {
-			s.write(`<circle class="start" cx="%d" cy="%d" r="%d"/>`, at.X, at.Y, svgRadius)
+			s.ring(at)
+			s.write(`<circle class="router" fill="#fff" cx="%d" cy="%d" r="%d"/>`, at.X, at.Y, svgRadius)
 		}, "start"},
 		legendEntry{func(at layout.Point) {
 			s.write(`<rect class="hub" x="%d" y="%d" width="22" height="8" rx="2"/>`, at.X-11, at.Y-4)
@@ -328,7 +344,7 @@ func legendWidth(e legendEntry) int { return 52 + svgLetter*len(e.text) }
 func (s *svg) legend() {
 	top := svgHead + s.graph.height + 3*svgMargin
 	s.open("g", `class="legend"`)
-	s.write(`<path class="rule" d="M%d,%d H%d"/>`, svgMargin, top-16, s.width()-svgMargin)
+	s.write(`<path class="rule" d="M%d,%d H%d"/>`, svgMargin, top-20, s.width()-svgMargin)
 	for row, entries := range s.legendRows() {
 		x, y := svgMargin+14, top+row*svgLegendRow
 		for _, e := range entries {

@@ -1,9 +1,14 @@
 package render
 
 import (
+	"bytes"
 	"encoding/xml"
+	"fmt"
+	"image/png"
 	"io"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -124,6 +129,61 @@ func TestMapSVGOdd(t *testing.T) {
 	drawPage(t, m)
 }
 
+// A map too large to draw is an error before anything is written; a smaller one
+// is not.
+func TestMapTooLargeToDraw(t *testing.T) {
+	m := emptyMap()
+	m.Routers, m.Links = make([]report.MapRouter, 60_000), make([]report.MapLink, 50_000)
+	for i := range m.Links {
+		m.Links[i].Kind = report.LinkLAN
+	}
+	for name, draw := range map[string]func(io.Writer, *report.Map) error{"MapSVG": MapSVG, "MapHTML": MapHTML} {
+		var b strings.Builder
+		if err := draw(&b, m); err == nil || b.Len() > 0 ||
+			!strings.HasPrefix(err.Error(), "too large to draw: 60000 routers and 50000 LANs, at most 100000 together; --within ") {
+			t.Errorf("%s: %v, and %d bytes", name, err, b.Len())
+		}
+	}
+	m.Links = m.Links[:40_000]
+	if err := checkSize(m); err != nil {
+		t.Error(err)
+	}
+	m.Links = append(m.Links, mapLink(report.LinkTunnel, unknownEnd("10.0.0.1"), unknownEnd("10.0.0.2"))) // is a line
+	if err := checkSize(m); err != nil {
+		t.Error(err)
+	}
+}
+
+// The start has a ring, in the picture and in the legend, and its name is below it.
+func TestMapSVGStart(t *testing.T) {
+	_, root := drawSVG(t, chainMap())
+	number := func(e *svgElement, attribute string) int {
+		n, err := strconv.Atoi(e.attr(attribute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	routers := root.all("routers")[0]
+	for _, part := range []*svgElement{routers, root.all("legend")[0]} {
+		rings := part.all("start")
+		if len(rings) != 1 {
+			t.Fatalf("%d rings", len(rings))
+		}
+		inside := slices.ContainsFunc(part.all("router"), func(disc *svgElement) bool {
+			return disc.attr("cx") == rings[0].attr("cx") && disc.attr("cy") == rings[0].attr("cy") && number(disc, "r")+2 < number(rings[0], "r")
+		})
+		if !inside {
+			t.Error("no router is in the ring")
+		}
+	}
+	// Letters of 10 pixels rise less than 8 above their line; an edge of 2 keeps them clear.
+	ring, name := routers.all("start")[0], routers.Children[0].all("name")[0]
+	if gap := number(name, "y") - 8 - 2 - (number(ring, "cy") + number(ring, "r")); gap < 0 {
+		t.Errorf("the name runs %d pixels into the ring", -gap)
+	}
+}
+
 func TestMapSVGHostile(t *testing.T) {
 	text, root := drawSVG(t, hostileMap())
 	for _, bad := range []string{"<script", "\x1b", "\u202e", "<!--"} {
@@ -144,14 +204,22 @@ func TestMapSVGWithRsvg(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range testMaps {
-		text, _ := drawSVG(t, tt.make())
-		cmd := exec.Command(rsvg, "--width=400")
+		text, root := drawSVG(t, tt.make())
+		cmd := exec.Command(rsvg)
 		cmd.Stdin = strings.NewReader(text)
 		var complaints strings.Builder
 		cmd.Stderr = &complaints
 		out, err := cmd.Output()
-		if err != nil || complaints.Len() > 0 || !strings.HasPrefix(string(out), "\x89PNG") {
+		if err != nil || complaints.Len() > 0 {
 			t.Errorf("%s: %v: %s", tt.name, err, complaints.String())
+			continue
+		}
+		img, err := png.DecodeConfig(bytes.NewReader(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := fmt.Sprintf("0 0 %d %d", img.Width, img.Height); size != root.attr("viewBox") {
+			t.Errorf("%s: drawn as %q, not in its natural size %q", tt.name, size, root.attr("viewBox"))
 		}
 	}
 }

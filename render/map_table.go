@@ -135,8 +135,16 @@ func mapNotes(r *report.MapRouter) []string {
 	return notes
 }
 
-// listed is the first few of a list, and how many more there are.
-func listed(all []string) string {
+// listed is the first few of a list, each once, and how many more there are.
+func listed(names []string) string {
+	seen := make(map[string]bool)
+	var all []string
+	for _, name := range names {
+		if !seen[name] {
+			seen[name] = true
+			all = append(all, name)
+		}
+	}
 	if len(all) > maxListed+1 { // one is no shorter than its number
 		return fmt.Sprintf("%s and %d more", strings.Join(all[:maxListed], ", "), len(all)-maxListed)
 	}

@@ -231,6 +231,22 @@ func TestMapTableOfMany(t *testing.T) {
 	}
 }
 
+// Routers that do not hear each other on several links are named once.
+func TestMapTableOfParallelLinks(t *testing.T) {
+	one := mapRouter("192.0.2.1", 0, iface("192.0.2.1", 1, 1, 0), iface("192.0.2.3", 1, 1, 0))
+	two := mapRouter("192.0.2.2", 1, iface("192.0.2.2", 1, 1, 0, "192.0.2.1"), iface("192.0.2.4", 1, 1, 0, "192.0.2.3"))
+	link := func(a, b string) report.MapLink {
+		return oneWay(mapLink(report.LinkPointToPoint, linkEnd("192.0.2.1", a, 1, 1), linkEnd("192.0.2.2", b, 1, 1)), [2]string{"192.0.2.2", "192.0.2.1"})
+	}
+	m := newMap("192.0.2.1", []report.MapRouter{one, two}, link("192.0.2.1", "192.0.2.2"), link("192.0.2.3", "192.0.2.4"))
+	got := rendered(t, m, MapTable)
+	for _, want := range []string{" one way from 192.0.2.2\n", " one way to 192.0.2.1\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant in it %q", got, want)
+		}
+	}
+}
+
 // Graphviz takes the graphs, and shows names as they are.
 func TestMapDOTDrawn(t *testing.T) {
 	for _, tm := range testMaps {

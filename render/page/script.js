@@ -68,7 +68,7 @@
 
   // A router's groups of the legend.
   const groupsOf = routers.map(r => ({
-    state: [r.state],
+    state: r.depth === 0 ? [r.state, "start"] : [r.state],
     version: r.state === "answered" ? [versionOf(r)] : [],
     flag: flagsOf(r),
   }));
@@ -178,7 +178,7 @@
       { selector: "node.landmark", style: { "font-size": far.landmarks, "text-outline-width": far.landmarks / 6, label: "data(label)", "z-index": 4 } },
       { selector: "node.silent", style: { shape: "diamond", "background-color": panel, "border-style": "dashed", "border-width": 2 * far.nodes, "border-color": warn } },
       { selector: "node.not_asked", style: { shape: "rectangle", "background-color": panel, "border-style": "dotted", "border-width": 2 * far.nodes, "border-color": muted } },
-      { selector: "node.start", style: { "outline-width": 2 * far.nodes, "outline-offset": 3 * far.nodes, "outline-color": theme("ring") } },
+      { selector: "node.start", style: { "outline-width": 2 * far.nodes, "outline-offset": 3 * far.nodes, "outline-color": theme("ring"), "text-margin-y": 4 + 5 * far.nodes } },
       { selector: "node.hub", style: { shape: "round-rectangle", width: 26 * far.nodes, height: 9 * far.nodes, "background-color": muted } },
       { selector: ".byflag node.answered, node.answered.byflag", style: { "background-color": panel } },
       { selector: "node.flagged.byflag", style: { "pie-size": "100%", ...pie } },
@@ -421,6 +421,7 @@
     answered: () => disc("none"),
     silent: () => drawing("0 0 26 18", ["path", { d: "M13 1l8 8-8 8-8-8z", fill: "none", stroke: theme("warn"), "stroke-width": 1.8, "stroke-dasharray": "3 2" }]),
     not_asked: () => drawing("0 0 26 18", ["rect", { x: 6, y: 2, width: 14, height: 14, fill: "none", stroke: theme("muted"), "stroke-width": 1.8, "stroke-dasharray": "1.5 2" }]),
+    start: () => drawing("0 0 26 18", ...[8, 4.5].map(r => ["circle", { cx: 13, cy: 9, r, fill: "none", stroke: "currentColor", "stroke-width": 1.4 }])),
     point_to_point: () => line({}),
     lan: () => line({}, ["rect", { x: 6, y: 6, width: 14, height: 6, rx: 2, fill: theme("muted") }]),
     tunnel: () => line({ "stroke-dasharray": "5 3" }),
@@ -461,7 +462,7 @@
     };
     const some = (g, key, text, symbol, n) => n ? item(g, key, text, symbol, n) : null;
     $("legend").replaceChildren(...[
-      group("Routers", Object.keys(states), k => some("state", k, states[k], symbols[k](), count(of("state"), k))),
+      group("Routers", [...Object.keys(states), "start"], k => some("state", k, states[k] || k, symbols[k](), count(of("state"), k))),
       element("div", { className: "tabs", role: "group", ariaLabel: "Colours" }, tab("version", "Versions"), tab("flag", "Flags")),
       colorBy === "version"
         ? element("div", { role: "group", ariaLabel: "Versions" }, versions.map(v => item("version", v, versionName(v), disc(colorOf(v)), count(of("version"), v))))
@@ -576,19 +577,20 @@
   const total = state => routers.filter(r => r.state === state).length;
   $("counts").replaceChildren(...[
     [routers.length, routers.length === 1 ? "router" : "routers", ""], [total("answered"), "answered", ""],
-    [total("silent"), "silent", total("silent") ? "warn" : ""], [total("not_asked"), "not asked", "minor"],
-    [links.length, links.length === 1 ? "link" : "links", "minor"],
+    [total("silent"), "silent", total("silent") ? "warn" : ""], [total("not_asked"), "not asked", ""],
+    [links.length, links.length === 1 ? "link" : "links", ""],
   ].map(([n, text, className]) => element("li", { className }, element("b", {}, number.format(n)), text)));
   const when = new Date(map.time);
+  // Lines break between these, and in what may be long.
+  const whole = text => text.replaceAll(" ", "\u00a0");
   $("made").textContent = [
     map.time.startsWith("0001") || isNaN(when) ? "" : when.toISOString().slice(0, 19).replace("T", " ") + " UTC",
     map.took_ms === null ? "" : `in ${number.format(map.took_ms / 1000)} s`,
     map.questions_sent === null ? "" : plural(map.questions_sent, "question"),
-    map.flood ? "" : "start only",
-    (map.within || []).length ? `within ${map.within.join(", ")}` : "",
-    map.max_depth === null ? "" : `at most ${plural(map.max_depth, "step")} away`,
     map.complete ? "complete" : "not complete",
-  ].filter(Boolean).join(" · ");
+    map.flood ? "" : "start only",
+    map.max_depth === null ? "" : `at most ${plural(map.max_depth, "step")} away`,
+  ].filter(Boolean).map(whole).concat((map.within || []).length ? `within ${map.within.join(", ")}` : []).join("\u00a0· ");
   if (!map.complete) {
     $("incomplete").textContent = "Not complete: " + [map.reason, ...(map.errors || [])].filter(Boolean).join("; ");
     $("incomplete").hidden = false;
