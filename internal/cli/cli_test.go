@@ -357,7 +357,7 @@ func TestCompleteValues(t *testing.T) {
 		{[]string{"--format=json", "a"}, "", true},
 		{[]string{"--", "-o", ""}, "", true},
 		{[]string{"--out", "--format", ""}, "", true}, // the file --format
-		{[]string{"--json=j"}, "*", false}, // takes no value
+		{[]string{"--json=j"}, "*", false},            // takes no value
 		{[]string{"-n", "--"}, "*", false},
 		{[]string{"sub", "--completion", ""}, "bash zsh fish", false},
 		{[]string{"sub", ""}, "", true},

@@ -1,5 +1,5 @@
-// Package cmdtest runs the script tests of commands (testdata/script/*.txt, in
-// the language of testscript) inside a lab.
+// Package cmdtest runs the tests of commands inside a lab: in a host of one, and
+// the script tests (testdata/script/*.txt, in the language of testscript).
 //
 // Beside testscript's own, scripts have these commands:
 //
@@ -15,6 +15,7 @@
 package cmdtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -70,6 +71,37 @@ func unprivileged() {
 		panic(err)
 	}
 	os.Exit(code)
+}
+
+// Outcome is what a run of a program left behind.
+type Outcome struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+// At runs one of the programs of [Main] in a host to its end, and logs its outcome.
+func At(t *testing.T, h *lab.Host, program string, args ...string) Outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	c := h.Command(t.Context(), program, args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	code, err := lab.ExitCode(c.Run())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s %s: %d\n%s%s", program, strings.Join(args, " "), code, &stdout, &stderr)
+	return Outcome{code, stdout.String(), stderr.String()}
+}
+
+// Document returns the one document of type T that the program printed, which is
+// as its schema says.
+func Document[T any](t *testing.T, o Outcome) *T {
+	t.Helper()
+	d, err := schematest.One[T]([]byte(o.Stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &d
 }
 
 // Scripts runs the scripts below testdata/script. The documents of the command

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"mbone/internal/cmd/cmdtest"
 	"mbone/internal/lab"
 	"mbone/internal/plane"
 	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 	"mbone/proto/pim"
 	"mbone/report"
-	"mbone/schema/schematest"
 )
 
 // patience is how long anything may take that should take a second.
@@ -116,25 +116,6 @@ func questions(c *lab.Capture) [][]byte {
 	return sent
 }
 
-// outcome is what a run of map-mbone left behind.
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
-func run(t *testing.T, h *lab.Host, args ...string) outcome {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	c := h.Command(t.Context(), "map-mbone", args...)
-	c.Stdout, c.Stderr = &stdout, &stderr
-	code, err := lab.ExitCode(c.Run())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("map-mbone %s: %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
-}
-
 // TestKernel asks mroutd --respond-only through real sockets.
 func TestKernel(t *testing.T) {
 	l := lab.Start(t, network)
@@ -149,24 +130,24 @@ func TestKernel(t *testing.T) {
 		for host, iface := range map[string]string{"r1": "eth1", "r2": "eth0", "r3": "eth0", "r4": "eth0"} {
 			hello(t, l.Host(host), iface)
 		}
-		if o := run(t, asker, append(quick, "-f", "10.0.1.2")...); o.stdout != networkText {
-			return fmt.Errorf("got\n%s\nwant\n%s", o.stdout, networkText)
+		if o := cmdtest.At(t, asker, "map-mbone", append(quick, "-f", "10.0.1.2")...); o.Stdout != networkText {
+			return fmt.Errorf("got\n%s\nwant\n%s", o.Stdout, networkText)
 		}
 		return nil
 	})
 
 	t.Run("flood", func(t *testing.T) {
-		if o := run(t, asker, append(quick, "-f", "10.0.1.2")...); o.code != 0 || o.stderr != "" || o.stdout != networkText {
-			t.Errorf("got %d\n%s%s", o.code, o.stdout, o.stderr)
+		if o := cmdtest.At(t, asker, "map-mbone", append(quick, "-f", "10.0.1.2")...); o.Code != 0 || o.Stderr != "" || o.Stdout != networkText {
+			t.Errorf("got %d\n%s%s", o.Code, o.Stdout, o.Stderr)
 		}
 	})
 	t.Run("from the link on", func(t *testing.T) {
-		if o := run(t, asker, quick...); o.code != 0 || o.stderr != "" || o.stdout != networkText {
-			t.Errorf("got %d\n%s%s", o.code, o.stdout, o.stderr)
+		if o := cmdtest.At(t, asker, "map-mbone", quick...); o.Code != 0 || o.Stderr != "" || o.Stdout != networkText {
+			t.Errorf("got %d\n%s%s", o.Code, o.Stdout, o.Stderr)
 		}
 	})
 	t.Run("the LAN and the link", func(t *testing.T) {
-		d := document(t, run(t, asker, append(quick, "--json", "-f", "10.0.3.3")...))
+		d := cmdtest.Document[report.Map](t, cmdtest.At(t, asker, "map-mbone", append(quick, "--json", "-f", "10.0.3.3")...))
 		kinds := make(map[report.LinkKind][]string)
 		for _, link := range d.Links {
 			var ends []string
@@ -186,7 +167,7 @@ func TestKernel(t *testing.T) {
 		}
 	})
 	t.Run("within a network", func(t *testing.T) {
-		d := document(t, run(t, asker, append(quick, "--json", "--within", "10.0.2.0/24", "10.0.1.2")...))
+		d := cmdtest.Document[report.Map](t, cmdtest.At(t, asker, "map-mbone", append(quick, "--json", "--within", "10.0.2.0/24", "10.0.1.2")...))
 		for _, r := range d.Routers {
 			if want := r.Address == netip.MustParseAddr("10.0.3.4"); (r.State == report.RouterNotAsked) != want {
 				t.Errorf("%s: %s", r.Address, r.State)
@@ -210,13 +191,13 @@ func TestKernel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := run(t, asker, append(quick, tt.args...)...)
+			o := cmdtest.At(t, asker, "map-mbone", append(quick, tt.args...)...)
 			if err := capture.Close(); err != nil {
 				t.Error(err)
 			}
 			sent := questions(capture)
-			if o.code != 0 || len(sent) == 0 {
-				t.Errorf("%q: got %d, %d questions", tt.args, o.code, len(sent))
+			if o.Code != 0 || len(sent) == 0 {
+				t.Errorf("%q: got %d, %d questions", tt.args, o.Code, len(sent))
 			}
 			for _, ip := range sent {
 				from, to := netip.AddrFrom4([4]byte(ip[12:16])), netip.AddrFrom4([4]byte(ip[16:20]))
@@ -306,9 +287,9 @@ func TestProgress(t *testing.T) {
 			t.Errorf("%d lines in %v", len(lines), took)
 		}
 	}
-	o := run(t, l.Host("alone"), "-n", "-f", "-t", "0.3", "-r", "1", "127.0.0.1")
-	if strings.Contains(o.stderr, "\r") || strings.Count(o.stderr, "\n") != 1 {
-		t.Errorf("in a pipe: %q", o.stderr)
+	o := cmdtest.At(t, l.Host("alone"), "map-mbone", "-n", "-f", "-t", "0.3", "-r", "1", "127.0.0.1")
+	if strings.Contains(o.Stderr, "\r") || strings.Count(o.Stderr, "\n") != 1 {
+		t.Errorf("in a pipe: %q", o.Stderr)
 	}
 }
 
@@ -317,13 +298,4 @@ func sameWords(a, b string) bool {
 	slices.Sort(x)
 	slices.Sort(y)
 	return slices.Equal(x, y)
-}
-
-func document(t *testing.T, o outcome) *report.Map {
-	t.Helper()
-	d, err := schematest.One[report.Map]([]byte(o.stdout))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &d
 }

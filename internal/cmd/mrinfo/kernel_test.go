@@ -1,7 +1,6 @@
 package mrinfo_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -9,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"mbone/internal/cmd/cmdtest"
 	"mbone/internal/lab"
 	"mbone/report"
-	"mbone/schema/schematest"
 )
 
 // patience is how long anything may take that should take a second.
@@ -42,25 +41,6 @@ host r3
   route 10.0.1.0/24 via 10.0.2.1
 `
 
-// outcome is what a run of mrinfo left behind.
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
-func run(t *testing.T, h *lab.Host, args ...string) outcome {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	c := h.Command(t.Context(), "mrinfo", args...)
-	c.Stdout, c.Stderr = &stdout, &stderr
-	code, err := lab.ExitCode(c.Run())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("mrinfo %s: %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
-}
-
 // TestKernel asks mroutd --respond-only through real sockets.
 func TestKernel(t *testing.T) {
 	l := lab.Start(t, responders)
@@ -72,48 +52,48 @@ func TestKernel(t *testing.T) {
 	}
 	all := []string{"10.0.1.2", "10.0.1.3", "10.0.2.2"}
 	lab.Until(t, patience, func() error {
-		if run(t, asker, append([]string{"-n"}, all...)...).code != 0 {
+		if cmdtest.At(t, asker, "mrinfo", append([]string{"-n"}, all...)...).Code != 0 {
 			return errors.New("not all answer")
 		}
 		return nil
 	})
 
 	t.Run("in the order asked", func(t *testing.T) {
-		o := run(t, asker, "-n", all[2], all[0], all[1])
+		o := cmdtest.At(t, asker, "mrinfo", "-n", all[2], all[0], all[1])
 		var headers []string
-		for line := range strings.Lines(o.stdout) {
+		for line := range strings.Lines(o.Stdout) {
 			if address, rest, ok := strings.Cut(line, " ("); ok && !strings.HasPrefix(line, " ") && strings.HasPrefix(rest, address+") [") {
 				headers = append(headers, address)
 			}
 		}
-		if want := []string{all[2], all[0], all[1]}; o.code != 0 || o.stderr != "" || !slices.Equal(headers, want) {
-			t.Errorf("routers %q, want %q, %q", headers, want, o.stderr)
+		if want := []string{all[2], all[0], all[1]}; o.Code != 0 || o.Stderr != "" || !slices.Equal(headers, want) {
+			t.Errorf("routers %q, want %q, %q", headers, want, o.Stderr)
 		}
 	})
 	t.Run("another address of a router", func(t *testing.T) {
-		o := run(t, asker, "-n", "--json", "10.0.2.1")
-		r := routers(t, o)
-		if o.code != 0 || len(r) != 1 || !slices.ContainsFunc(r[0].Interfaces, func(i report.Interface) bool { return i.Address.String() == "10.0.1.2" }) {
+		o := cmdtest.At(t, asker, "mrinfo", "-n", "--json", "10.0.2.1")
+		r := cmdtest.Document[report.Routers](t, o).Routers
+		if o.Code != 0 || len(r) != 1 || !slices.ContainsFunc(r[0].Interfaces, func(i report.Interface) bool { return i.Address.String() == "10.0.1.2" }) {
 			t.Errorf("got %+v", r)
 		}
 	})
 	t.Run("all on a link", func(t *testing.T) {
 		for _, group := range []string{"224.0.0.1", "224.0.0.2"} {
-			o := run(t, asker, "-n", "--json", "--interface", "eth0", group)
+			o := cmdtest.At(t, asker, "mrinfo", "-n", "--json", "--interface", "eth0", group)
 			var from []string
-			for _, r := range routers(t, o) {
+			for _, r := range cmdtest.Document[report.Routers](t, o).Routers {
 				from = append(from, r.Address.String())
 			}
-			if want := []string{"10.0.1.2", "10.0.1.3"}; o.code != 0 || !slices.Equal(from, want) {
+			if want := []string{"10.0.1.2", "10.0.1.3"}; o.Code != 0 || !slices.Equal(from, want) {
 				t.Errorf("%s: answers of %q, want %q", group, from, want)
 			}
 		}
 	})
 	t.Run("one is silent", func(t *testing.T) {
-		o := run(t, asker, "-n", "--json", "-t", "0.2", "-r", "1", "10.0.1.99", all[0])
-		r := routers(t, o)
-		if o.code != 1 || len(r) != 2 || r[0].Answered || !r[1].Answered || strings.Count(o.stderr, "\n") != 1 {
-			t.Errorf("got %d %+v %q", o.code, r, o.stderr)
+		o := cmdtest.At(t, asker, "mrinfo", "-n", "--json", "-t", "0.2", "-r", "1", "10.0.1.99", all[0])
+		r := cmdtest.Document[report.Routers](t, o).Routers
+		if o.Code != 1 || len(r) != 2 || r[0].Answered || !r[1].Answered || strings.Count(o.Stderr, "\n") != 1 {
+			t.Errorf("got %d %+v %q", o.Code, r, o.Stderr)
 		}
 	})
 	t.Run("interrupted", func(t *testing.T) {
@@ -137,13 +117,4 @@ func TestKernel(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
-}
-
-func routers(t *testing.T, o outcome) []report.Router {
-	t.Helper()
-	d, err := schematest.One[report.Routers]([]byte(o.stdout))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Routers
 }

@@ -2,7 +2,6 @@ package mtrace_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mbone/internal/cmd/cmdtest"
 	"mbone/internal/lab"
 	"mbone/report"
 	"mbone/schema/schematest"
@@ -76,15 +76,8 @@ var flow = netip.MustParseAddrPort("239.1.2.3:5000")
 
 func mtraceAt(t *testing.T, h *lab.Host, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
-	c := h.Command(t.Context(), "mtrace", append([]string{"-n"}, args...)...)
-	c.Stdout, c.Stderr = &out, &errs
-	code, err := lab.ExitCode(c.Run())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("mtrace %s: %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
-	return code, out.String(), errs.String()
+	o := cmdtest.At(t, h, "mtrace", append([]string{"-n"}, args...)...)
+	return o.Code, o.Stdout, o.Stderr
 }
 
 // TestKernel traces over real kernels, and finds the link that loses packets.
