@@ -60,6 +60,7 @@ func Run(ctx context.Context, a Asker, c Crawl) (*report.Map, error) {
 type crawler struct {
 	Crawl
 	facts    []ask.NeighborsAnswer
+	borrowed map[ip][]int // those from another address than the one asked, by that
 	evidence *evidence
 	targets  map[ip]*target
 	depths   []int32 // of speakers, if there is a bound
@@ -116,6 +117,7 @@ func newCrawler(c Crawl) *crawler {
 		Crawl:    c,
 		evidence: newEvidence(0),
 		targets:  make(map[ip]*target),
+		borrowed: make(map[ip][]int),
 		caught:   make(map[int32]bool),
 		limits:   limits{addresses: maxAddresses, records: maxRecords},
 	}
@@ -129,11 +131,12 @@ func newCrawler(c Crawl) *crawler {
 	return k
 }
 
-// run asks, at most InFlight at once, until nothing is outstanding or ctx ends.
+// run asks, at most InFlight at once, until nothing is outstanding or ctx ends. The
+// start is handed to the Asker even then: what it knows by now counts.
 func (k *crawler) run(ctx context.Context, a Asker) {
 	outcomes := make(chan outcome, k.InFlight)
-	for {
-		for ctx.Err() == nil && k.broken == nil && k.inFlight < k.InFlight {
+	for begun := false; ; begun = true {
+		for (ctx.Err() == nil || !begun) && k.broken == nil && k.inFlight < k.InFlight {
 			q, ok := k.next()
 			if !ok {
 				break
@@ -307,11 +310,10 @@ func (k *crawler) doubt(x ip, t *target) {
 // was asked once more. The first answer must have been meant for another question.
 func (k *crawler) retract(x ip) {
 	delete(k.evidence.reached, x)
-	for i := range k.facts {
-		if a := &k.facts[i]; ipOf(a.Asked) == x && a.From != a.Asked {
-			a.Asked = a.From
-		}
+	for _, i := range k.borrowed[x] {
+		k.facts[i].Asked = k.facts[i].From
 	}
+	delete(k.borrowed, x)
 }
 
 // hear takes an answer to the question to a target, and decides who is asked
@@ -329,6 +331,9 @@ func (k *crawler) hear(a *ask.NeighborsAnswer, t *target) int32 {
 	} else {
 		t.fact = len(k.facts)
 		k.facts = append(k.facts, *a)
+		if asked := ipOf(a.Asked); asked != ipOf(a.From) {
+			k.borrowed[asked] = append(k.borrowed[asked], t.fact)
+		}
 	}
 	e := k.evidence
 	before := len(e.speakers)

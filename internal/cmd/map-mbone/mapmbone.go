@@ -189,6 +189,9 @@ func (m *command) crawl(ctx context.Context) (*report.Map, error) {
 	if err != nil {
 		return nil, m.ended(ctx, err)
 	}
+	if a := addrs[0]; a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240) {
+		return nil, cli.Usage("router %s: not the address of a host", target)
+	}
 	c := m.plan(addrs[0])
 	c.Question.Via = via
 	if m.retries >= 0 {

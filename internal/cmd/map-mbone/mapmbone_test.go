@@ -319,6 +319,9 @@ func TestEndedAtOnce(t *testing.T) {
 		if code != 1 || d.Complete || !strings.HasPrefix(d.Reason, "the time of --deadline is over") || stderr != "map-mbone: "+d.Reason+"\n" {
 			t.Errorf("got %d %q %q", code, stderr, d.Reason)
 		}
+		if r := d.Routers; len(r) != 1 || r[0].State != report.RouterNotAsked || r[0].Reason != "the crawl was ended before it answered" {
+			t.Errorf("got %+v", r)
+		}
 		if took := d.Took.Duration(); took != time.Second {
 			t.Errorf("took %v with the question to the first router", took)
 		}
