@@ -91,16 +91,29 @@ type target struct {
 	queued bool
 }
 
+// state is how far the question to an address has come:
+//
+//	idle --> asked --> answered     by the address itself, or by another one of the
+//	                                same router
+//	             |---> doubtful --> asked, once more
+//	             |                  by another one that calls it its own, and
+//	             |                  nobody bears it out
+//	             |---> silent       nobody answered; if somebody had, for it, that
+//	             |                  is taken back
+//	             |---> failed       it could not be asked
+//	             '---> cutOff       the crawl was ended
+//
+// An answered one may be asked once more to be sure, and stays answered then.
 type state uint8
 
 const (
-	idle     state = iota // not asked
-	asked                 // in flight
-	answered              // by this address, or by another one that calls it its own
-	doubtful              // by another one, and nobody bears it out: to be asked once more
+	idle state = iota
+	asked
+	answered
+	doubtful
 	silent
-	failed // could not be asked
-	cutOff // in flight when the crawl was ended
+	failed
+	cutOff
 )
 
 const farAway = 1 << 30
@@ -215,7 +228,25 @@ func (k *crawler) next() (ask.NeighborsQuestion, bool) {
 // take takes what became of a question.
 func (k *crawler) take(ctx context.Context, o outcome) {
 	t := k.targets[o.router]
-	reached, alias := false, int32(nobody)
+	reached, alias := k.hearAll(&o, t)
+	k.settle(ctx, o, t, reached)
+	k.cut = k.cut || t.state == cutOff
+	if alias == nobody || t.state != answered || slices.Contains(k.evidence.confirmed[o.router], alias) {
+		return
+	}
+	switch {
+	case !t.again || k.caught[alias] && t.doubts < maxDoubts:
+		k.doubt(o.router, t)
+	case k.caught[alias]:
+		k.retract(o.router)
+		t.state = silent
+	}
+}
+
+// hearAll takes the answers to a question. It returns whether the address asked
+// answered, or another one that calls it its own, and that one; else nobody.
+func (k *crawler) hearAll(o *outcome, t *target) (reached bool, alias int32) {
+	alias = nobody
 	for i := range o.answers {
 		a := &o.answers[i]
 		if !speaks(a) {
@@ -237,8 +268,12 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 			reached, alias = true, s
 		}
 	}
-	var op *ask.OpError
-	errors.As(o.err, &op)
+	return reached, alias
+}
+
+// settle sets the state of an address after the question to it.
+func (k *crawler) settle(ctx context.Context, o outcome, t *target, reached bool) {
+	op, _ := errors.AsType[*ask.OpError](o.err)
 	switch {
 	case t.state == answered: // and was only asked to be sure
 	case reached:
@@ -268,52 +303,6 @@ func (k *crawler) take(ctx context.Context, o outcome) {
 			k.broken = o.err
 		}
 	}
-	k.cut = k.cut || t.state == cutOff
-	if alias != nobody && t.state == answered && !slices.Contains(k.evidence.confirmed[o.router], alias) {
-		switch {
-		case !t.again || k.caught[alias] && t.doubts < maxDoubts:
-			k.doubt(o.router, t)
-		case k.caught[alias]:
-			k.retract(o.router)
-			t.state = silent
-		}
-	}
-}
-
-// measure counts whether packets got lost on the way to an answer: a later try was
-// answered, and not so soon that the answer must have been one to the try before,
-// which came late.
-func (k *crawler) measure(a *ask.NeighborsAnswer) {
-	k.singles++
-	switch {
-	case a.Tries > 1:
-		if a.RTT >= k.quickest {
-			k.repeated++
-		}
-	case k.quickest == 0 || a.RTT < k.quickest:
-		k.quickest = a.RTT
-	}
-}
-
-// lossy is whether packets get lost: so many that it is not a busy host or router,
-// whose answers come late.
-func (k *crawler) lossy() bool { return k.repeated > 0 && k.repeated*lossyShare >= k.singles }
-
-// doubt has an address asked once more at which another one answered.
-func (k *crawler) doubt(x ip, t *target) {
-	t.again, t.state = true, doubtful
-	t.doubts++
-	k.push(x, t, 0)
-}
-
-// retract takes back that another address answered for x: nobody does, now that it
-// was asked once more. The first answer must have been meant for another question.
-func (k *crawler) retract(x ip) {
-	delete(k.evidence.reached, x)
-	for _, i := range k.borrowed[x] {
-		k.facts[i].Asked = k.facts[i].From
-	}
-	delete(k.borrowed, x)
 }
 
 // hear takes an answer to the question to a target, and decides who is asked
