@@ -63,6 +63,7 @@ type command struct {
 	call     *cli.Call
 	resolver names.Resolver
 	began    time.Time
+	recorded time.Time // of the first answer in a recording
 	progress atomic.Pointer[topo.Progress]
 	naming   atomic.Bool // the crawl is over
 	problems []string    // lines that say why the map is not complete
@@ -331,6 +332,9 @@ func (m *command) finish(d *report.Map, missing string) error {
 	}
 	reason := strings.Join(m.problems, ", ")
 	d.Document = m.call.Document(reason)
+	if !m.recorded.IsZero() {
+		d.Time = m.recorded
+	}
 	if err := m.draw(d); err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ func (m *command) read(ctx context.Context) (*report.Map, error) {
 		return nil, err
 	}
 	m.problems = lacking
+	if len(answers) > 0 {
+		m.recorded = answers[0].Time
+	}
 	ctx = context.WithoutCancel(ctx)
 	if len(m.call.Args) == 0 {
 		if len(answers) == 0 && len(lacking) == 0 {
