@@ -59,7 +59,7 @@ const (
 // mapKeys are the attributes of a map. Lists are words with spaces between them.
 var mapKeys = []graphMLKey{
 	{For: "graph", Name: "schema", Type: "string"},
-	{For: "graph", Name: "time", Type: "string", Desc: "when the crawl began"},
+	{For: "graph", Name: "time", Type: "string", Desc: "when the crawl began, or the first answer of a recording came"},
 	{For: "graph", Name: "start", Type: "string", Desc: "addresses that the crawl began with"},
 	{For: "graph", Name: "flood", Type: "boolean", Desc: "whether neighbours were asked, too"},
 	{For: "graph", Name: "complete", Type: "boolean"},

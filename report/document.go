@@ -20,5 +20,5 @@ type Document struct {
 	Reason string `json:"reason"`
 	// Errors are the lines that a person would have seen on standard error.
 	Errors []string  `json:"errors"`
-	Time   time.Time `json:"time"` // when the work began
+	Time   time.Time `json:"time"` // when the work began; of a recording that is a map, when its first answer came
 }

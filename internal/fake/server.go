@@ -148,7 +148,7 @@ func (s *Server) receive() {
 // that they are due in the order in which they came.
 func (s *Server) answer() {
 	for q := range s.delayed {
-		time.Sleep(time.Until(q.due))
+		time.Sleep(time.Until(q.due)) // the way there and back, which is what is imitated
 		r := q.router
 		code := q.code + 1 // of the answer
 		from := q.to

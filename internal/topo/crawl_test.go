@@ -408,14 +408,10 @@ func TestInventor(t *testing.T) {
 	}
 }
 
-// An answer that another router gave in its place is asked for again, with time
-// for the right one.
-func TestStolenAnswer(t *testing.T) {
-	n := draw(t, `
-		a: 1.1>1.2,1.9
-		l lies: 1.9>1.1  1.2
-		b: 1.2>1.1  2.2>2.3
-		c: 2.3>2.2`)
+// steal crawls a network in which the second router answers the first question to
+// 1.2 in its place.
+func steal(t *testing.T, n *network) *report.Map {
+	t.Helper()
 	stolen := 0
 	c := everything("1.1")
 	c.InFlight = 1
@@ -434,6 +430,18 @@ func TestStolenAnswer(t *testing.T) {
 	if stolen != 1 {
 		t.Errorf("%d answers stolen", stolen)
 	}
+	return m
+}
+
+// An answer that another router gave in its place is asked for again, with time
+// for the right one.
+func TestStolenAnswer(t *testing.T) {
+	n := draw(t, `
+		a: 1.1>1.2,1.9
+		l lies: 1.9>1.1  1.2
+		b: 1.2>1.1  2.2>2.3
+		c: 2.3>2.2`)
+	m := steal(t, n)
 	expect(t, m, `
 		0 1.1
 		1 1.2 = 2.2
@@ -449,24 +457,7 @@ func TestStolenFromSilent(t *testing.T) {
 		a: 1.1>1.2,1.9
 		l lies: 1.9>1.1  1.2
 		b silent: 1.2>1.1`)
-	stolen := 0
-	c := everything("1.1")
-	c.InFlight = 1
-	m, err := topo.Run(t.Context(), asker(func(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
-		if q.Router == addr("1.2") && q.Linger < 0 {
-			stolen++
-			a := n.routers[1].answer(addr("1.9"))
-			a.Asked = q.Router
-			return []ask.NeighborsAnswer{a}, nil
-		}
-		return n.Neighbors(ctx, q)
-	}), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stolen != 1 {
-		t.Errorf("%d answers stolen", stolen)
-	}
+	m := steal(t, n)
 	expect(t, m, `
 		0 1.1
 		1 1.2 silent (no answer to 5 tries)

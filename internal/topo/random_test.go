@@ -219,7 +219,7 @@ func shuffled(t *testing.T, n *network, c topo.Crawl, seed uint64) *report.Map {
 			}
 			d := delays[q.Router]
 			n.mu.Unlock()
-			time.Sleep(d)
+			time.Sleep(d) // by the clock of synctest: the order of arrival is what varies
 			return n.Neighbors(ctx, q)
 		})
 		var err error
