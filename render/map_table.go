@@ -113,18 +113,7 @@ func mapNotes(r *report.MapRouter) []string {
 	if r.Reason != "" {
 		notes = append(notes, r.Reason)
 	}
-	if r.BadChecksum {
-		notes = append(notes, "bad checksum")
-	}
-	if r.OldForm {
-		notes = append(notes, "old form")
-	}
-	if r.Uncertain {
-		notes = append(notes, "may be incomplete")
-	}
-	if r.Contradicted {
-		notes = append(notes, "conflict")
-	}
+	notes = append(notes, doubts(r.BadChecksum, r.OldForm, r.Uncertain, r.Contradicted)...)
 	if len(r.Disputed) > 0 {
 		claimed := make([]string, len(r.Disputed))
 		for i, a := range r.Disputed {

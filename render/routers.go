@@ -126,16 +126,22 @@ func notesOf(r report.Router) []string {
 	if r.Alias {
 		notes = append(notes, fmt.Sprintf("alias of %s", r.Asked))
 	}
-	if r.BadChecksum {
+	return append(notes, doubts(r.BadChecksum, r.OldForm, r.Uncertain, len(r.Conflicts) > 0)...)
+}
+
+// doubts says in words how good an answer is.
+func doubts(badChecksum, oldForm, uncertain, contradicted bool) []string {
+	var notes []string
+	if badChecksum {
 		notes = append(notes, "bad checksum")
 	}
-	if r.OldForm {
+	if oldForm {
 		notes = append(notes, "old form")
 	}
-	if r.Uncertain {
+	if uncertain {
 		notes = append(notes, "may be incomplete")
 	}
-	if len(r.Conflicts) > 0 {
+	if contradicted {
 		notes = append(notes, "conflict")
 	}
 	return notes
