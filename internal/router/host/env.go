@@ -1,0 +1,37 @@
+package host
+
+import (
+	"log/slog"
+	"math/rand/v2"
+
+	"mbone/internal/router/timer"
+)
+
+// Env is what each part of an engine is given. All of it is owned by the one
+// goroutine that runs the engine.
+type Env struct {
+	Random *rand.Rand
+	Timers *timer.Queue
+	// Out is where actions go. It is emptied before each event.
+	Out *Actions
+	// Counters is the host's.
+	Counters Counters
+	Log      Logs
+}
+
+// Logs are the logs of the subsystems, named as mrouted's option -d names them.
+// None is nil.
+type Logs struct {
+	Interface  *slog.Logger // links
+	Neighbors  *slog.Logger // neighbours, questions about them
+	Routing    *slog.Logger // routes and reports
+	Pruning    *slog.Logger // prunes and grafts
+	Membership *slog.Logger // IGMP
+	Cache      *slog.Logger // forwarding entries
+	Traceroute *slog.Logger // mtrace
+}
+
+// NewLogs returns logs that all are log.
+func NewLogs(log *slog.Logger) Logs {
+	return Logs{log, log, log, log, log, log, log}
+}
