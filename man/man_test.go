@@ -225,11 +225,21 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
+// allPages returns the names of all manual pages.
+func allPages(t *testing.T) []string {
+	t.Helper()
+	pages, err := filepath.Glob("*.[0-9]")
+	if err != nil || len(pages) <= len(programs) {
+		t.Fatalf("pages %v: %v", pages, err)
+	}
+	return pages
+}
+
 // Mandoc has nothing to say of the pages but that it does not find others' here.
 func TestLint(t *testing.T) {
 	mandoc := prototest.Program(t, "mandoc")
-	for name := range programs {
-		out, err := exec.Command(mandoc, "-T", "lint", "-W", "style", name+".8").CombinedOutput()
+	for _, page := range allPages(t) {
+		out, err := exec.Command(mandoc, "-T", "lint", "-W", "style", page).CombinedOutput()
 		if err != nil && len(out) == 0 {
 			t.Fatalf("mandoc: %v", err)
 		}
@@ -244,21 +254,21 @@ func TestLint(t *testing.T) {
 
 // The pages that a page of ours refers to as the project's own exist.
 func TestReferences(t *testing.T) {
-	reference := regexp.MustCompile(`(?m)^\.Xr (mrinfo|mtrace|mroutd|mstat|map-mbone) (\d)`)
-	file := regexp.MustCompile(`(?m)^\.Pa (docs/[a-z-]+\.md)`)
-	for name := range programs {
-		text, err := os.ReadFile(name + ".8")
+	reference := regexp.MustCompile(`(?m)^\.Xr (mrinfo|mtrace|mroutd|mroutd.conf|mstat|map-mbone) (\d)`)
+	file := regexp.MustCompile(`(?m)^\.Pa ((?:docs|man)/[a-z.-]+)`)
+	for _, page := range allPages(t) {
+		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range reference.FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(m[1] + "." + m[2]); err != nil {
-				t.Errorf("%s.8: %v", name, err)
+				t.Errorf("%s: %v", page, err)
 			}
 		}
 		for _, m := range file.FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
-				t.Errorf("%s.8: %v", name, err)
+				t.Errorf("%s: %v", page, err)
 			}
 		}
 	}
