@@ -31,6 +31,7 @@ const (
 	mrtAddMFC   = 204 // mfcctl
 	mrtDelMFC   = 205 // mfcctl
 	mrtVersion  = 206 // get: 0x0305
+	mrtAssert   = 207 // int: make upcalls of kind WRONGVIF
 	mrtTable    = 209 // uint32, before mrtInit
 	mrtVersion3 = 0x0305
 )

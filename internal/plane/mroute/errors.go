@@ -35,7 +35,7 @@ func (e *Error) Fix() string {
 	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
 		return "run it as root, or give the program CAP_NET_ADMIN and CAP_NET_RAW"
 	case errors.Is(e.Err, unix.EADDRINUSE) && e.Op == opOwn:
-		return "another program routes multicast here: stop it, or choose another table"
+		return "another program routes multicast here: stop it, or choose another table with -t"
 	case errors.Is(e.Err, unix.ENOPROTOOPT) && e.Op == opTable:
 		return "this needs a kernel with CONFIG_IP_MROUTE_MULTIPLE_TABLES"
 	case errors.Is(e.Err, unix.ENOPROTOOPT), errors.Is(e.Err, unix.EAFNOSUPPORT), errors.Is(e.Err, unix.EOPNOTSUPP):
@@ -51,6 +51,7 @@ const (
 	opOpen   = "open socket for"
 	opTable  = "choose"
 	opOwn    = "own"
+	opAssert = "set assert of"
 	opAdd    = "add"
 	opDelete = "delete"
 	opCount  = "count"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,10 @@ type Counters struct {
 	file *os.File
 	raw  rawControl
 	id   uint32
+
+	mu      sync.Mutex
+	request request
+	perform func(fd uintptr) // request.perform, made once
 }
 
 // rawControl runs f on the descriptor unless it is closed.
@@ -24,9 +29,30 @@ type rawControl interface {
 	Control(f func(fd uintptr)) error
 }
 
+// request is a call to the kernel: entries and counters are in such numbers that
+// it is kept, and nothing is allocated for one.
+type request struct {
+	op  int // a socket option, or the request of an ioctl
+	mfc mfcctl
+	vif vifReq
+	sg  sgReq
+	err error
+}
+
+func (r *request) perform(fd uintptr) {
+	switch r.op {
+	case siocGetVifCount:
+		r.err = ioctl(int(fd), siocGetVifCount, &r.vif)
+	case siocGetSGCount:
+		r.err = ioctl(int(fd), siocGetSGCount, &r.sg)
+	default:
+		r.err = setStruct(int(fd), r.op, &r.mfc)
+	}
+}
+
 // Table is a multicast routing socket that owns one of the kernel's tables:
 // closing it removes the vifs and entries that it has added.
-type Table struct{ Counters }
+type Table struct{ *Counters }
 
 // OpenCounters makes a socket for the counters of the table with this id; 0 is
 // the default table. It needs CAP_NET_RAW, and for another table than the default
@@ -56,7 +82,7 @@ func Open(id uint32) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{*c}
+	t := &Table{c}
 	if err := t.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtInit, 1) }); err != nil {
 		t.Close()
 		return nil, &Error{opOwn, t.String(), err}
@@ -71,12 +97,13 @@ func Adopt(file *os.File, id uint32) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Table{*c}, nil
+	return &Table{c}, nil
 }
 
-// open makes a multicast routing socket for a table.
+// open makes a multicast routing socket for a table. It waits in reads, so that
+// the poller of Go's runtime leaves it alone: who reads has a poller of its own.
 func open(id uint32) (*Counters, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_IGMP)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_IGMP)
 	if err != nil {
 		return nil, &Error{opOpen, tableName(id), err}
 	}
@@ -91,6 +118,7 @@ func open(id uint32) (*Counters, error) {
 
 func newCounters(file *os.File, id uint32) (*Counters, error) {
 	c := &Counters{file: file, id: id}
+	c.perform = c.request.perform
 	conn, err := file.SyscallConn()
 	if err == nil {
 		c.raw = conn
@@ -122,6 +150,15 @@ func (c *Counters) control(f func(fd int) error) error {
 		return os.ErrClosed // nothing else stops Control
 	}
 	return err
+}
+
+// do makes the request, whose fields are set; the mutex is held.
+func (c *Counters) do(op int) error {
+	c.request.op = op
+	if c.raw.Control(c.perform) != nil {
+		return os.ErrClosed // nothing else stops Control
+	}
+	return c.request.err
 }
 
 func tableName(id uint32) string {
@@ -176,11 +213,7 @@ func (t *Table) DelVif(vif int) error {
 func (t *Table) AddMFC(e Entry) error {
 	err := error(unix.ENFILE)
 	if e.Parent >= 0 && e.Parent < MaxVifs {
-		ctl, bad := newMFC(e.Source, e.Group)
-		if err = bad; err == nil {
-			ctl.parent, ctl.ttls = uint16(e.Parent), e.TTLs
-			err = t.control(func(fd int) error { return setStruct(fd, mrtAddMFC, &ctl) })
-		}
+		err = t.setMFC(mrtAddMFC, &e)
 	}
 	if err != nil {
 		return &Error{opAdd, sg(e.Source, e.Group), err}
@@ -190,20 +223,43 @@ func (t *Table) AddMFC(e Entry) error {
 
 // DelMFC removes an entry and its counters.
 func (t *Table) DelMFC(source, group netip.Addr) error {
-	ctl, err := newMFC(source, group)
-	if err == nil {
-		err = t.control(func(fd int) error { return setStruct(fd, mrtDelMFC, &ctl) })
-	}
-	if err != nil {
+	if err := t.setMFC(mrtDelMFC, &Entry{Source: source, Group: group}); err != nil {
 		return &Error{opDelete, sg(source, group), err}
+	}
+	return nil
+}
+
+func (t *Table) setMFC(op int, e *Entry) error {
+	if !e.Source.Is4() || !e.Group.Is4() {
+		return errNotIPv4
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.request.mfc = mfcctl{origin: e.Source.As4(), group: e.Group.As4(), parent: uint16(e.Parent), ttls: e.TTLs}
+	return t.do(op)
+}
+
+// SetAssert chooses whether the kernel asks about packets that come in on
+// another vif than the one that their entry expects, if that is one of its
+// outputs.
+func (t *Table) SetAssert(on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	if err := t.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, mrtAssert, value) }); err != nil {
+		return &Error{opAssert, t.String(), err}
 	}
 	return nil
 }
 
 // VifCount reads the counters of a vif.
 func (c *Counters) VifCount(vif int) (VifCount, error) {
-	req := vifReq{vif: uint16(vif)}
-	if err := c.control(func(fd int) error { return ioctl(fd, siocGetVifCount, &req) }); err != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	req := &c.request.vif
+	*req = vifReq{vif: uint16(vif)}
+	if err := c.do(siocGetVifCount); err != nil {
 		return VifCount{}, &Error{opCount, fmt.Sprintf("vif %d", vif), err}
 	}
 	return VifCount{
@@ -214,23 +270,21 @@ func (c *Counters) VifCount(vif int) (VifCount, error) {
 
 // SGCount reads the counters of an entry.
 func (c *Counters) SGCount(source, group netip.Addr) (SGCount, error) {
-	ctl, err := newMFC(source, group)
-	req := sgReq{source: ctl.origin, group: ctl.group}
-	if err == nil {
-		err = c.control(func(fd int) error { return ioctl(fd, siocGetSGCount, &req) })
+	err := errNotIPv4
+	if source.Is4() && group.Is4() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.request.sg = sgReq{source: source.As4(), group: group.As4()}
+		err = c.do(siocGetSGCount)
 	}
 	if err != nil {
 		return SGCount{}, &Error{opCount, sg(source, group), err}
 	}
+	req := &c.request.sg
 	return SGCount{Packets: uint64(req.packets), Bytes: uint64(req.bytes), WrongIf: uint64(req.wrongIf)}, nil
 }
 
-// newMFC returns a structure with source and group, which must be IPv4.
-func newMFC(source, group netip.Addr) (mfcctl, error) {
-	if !source.Is4() || !group.Is4() {
-		return mfcctl{}, errors.New("not a pair of IPv4 addresses")
-	}
-	return mfcctl{origin: source.As4(), group: group.As4()}, nil
-}
+// errNotIPv4 is why an entry of other addresses is refused.
+var errNotIPv4 = errors.New("not a pair of IPv4 addresses")
 
 func sg(source, group netip.Addr) string { return fmt.Sprintf("(%s, %s)", source, group) }
