@@ -30,6 +30,7 @@ type Class string
 // then it fails.
 const (
 	Netns Class = "netns" // namespaces, as root or not
+	Tun   Class = "tun"   // namespaces, and TUN devices
 	Peers Class = "peers" // other people's routing programs, as Debian packages them, and root
 )
 
@@ -38,6 +39,9 @@ const (
 	// peersVariable lists directories, separated by colons, where Debian packages
 	// were unpacked (dpkg -x).
 	peersVariable = "MBONE_PEERS"
+
+	// tunDevice makes TUN devices; some machines keep it for root.
+	tunDevice = "/dev/net/tun"
 
 	pollInterval = 5 * time.Millisecond
 )
@@ -78,8 +82,15 @@ func available(class Class, programs []string) error {
 	if !Inside() {
 		return errOutside
 	}
-	if class == Peers && Rootless() {
+	switch {
+	case class == Peers && Rootless():
 		return errors.New("lab: Debian's routing programs change users, which needs root")
+	case class == Tun:
+		f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
+		if err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+		f.Close()
 	}
 	for _, p := range programs {
 		if _, err := Find(p); err != nil {
