@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"mbone/internal/router/host"
+)
+
+// tracker follows the way back to some networks through all routers, whenever it
+// changes.
+type tracker struct {
+	nets    []netip.Prefix
+	open    []loop
+	found   int
+	longest time.Duration
+}
+
+// parent is where a router expects the packets of a network from.
+type parent struct {
+	in      host.Interface // 0: there is no route
+	gateway netip.Addr
+	router  *Router // whose address gateway is; nil: the network is on the link
+}
+
+// loop is routers that expect packets from each other.
+type loop struct {
+	net   int // among the tracked ones
+	on    *Router
+	since time.Duration
+	slow  bool
+	text  string
+}
+
+// Track holds from now on that the routers that expect packets of a network from each
+// other are no loop, whenever one of them changes its mind. The networks of flows are
+// tracked anyway.
+func (n *Network) Track(p netip.Prefix) { n.tracked.add(n, p) }
+
+// Loops returns how many parent loops there were, and how long the longest one was.
+func (n *Network) Loops() (count int, longest time.Duration) {
+	return n.tracked.found, n.tracked.longest
+}
+
+func (t *tracker) addRouter(r *Router) { r.parents = make([]parent, len(t.nets)) }
+
+func (t *tracker) add(n *Network, p netip.Prefix) {
+	if slices.Contains(t.nets, p) {
+		return
+	}
+	t.nets = append(t.nets, p)
+	for _, r := range n.routers {
+		r.parents = append(r.parents, parent{})
+	}
+	for _, r := range n.routers {
+		t.check(r)
+	}
+}
+
+// check looks whether a router has changed its mind, and what that means.
+func (t *tracker) check(r *Router) {
+	for i := range t.nets {
+		var p parent
+		if r.engine != nil {
+			if route, ok := r.engine.RPF(t.nets[i].Addr().Next()); ok {
+				p.in, p.gateway = route.In, route.Gateway
+			}
+		}
+		old := &r.parents[i]
+		if p.in == old.in && p.gateway == old.gateway {
+			continue
+		}
+		if p.gateway.IsValid() {
+			if e := r.net.byAddr[p.gateway]; e != nil {
+				p.router, _ = e.node.(*Router)
+			}
+		}
+		*old = p
+		r.net.changed = r.net.now
+		t.close(r.net, i)
+		t.walk(r, i)
+	}
+}
+
+// walk follows the way back from a router, and notes a loop if it leads there again.
+func (t *tracker) walk(r *Router, net int) {
+	if !onLoop(r, net) {
+		return
+	}
+	l := loop{net: net, on: r, since: r.net.now}
+	var names []string
+	for at := r; ; {
+		names = append(names, at.Name)
+		l.slow = l.slow || at.HoldReports > 0
+		if at = at.parents[net].router; at == r {
+			break
+		}
+	}
+	l.text = fmt.Sprintf("parent loop for %v: %s", t.nets[net], strings.Join(append(names, r.Name), " < "))
+	t.found++
+	if r.net.allowed(&l) == 0 {
+		r.net.fail("%s", l.text)
+	}
+	t.open = append(t.open, l)
+}
+
+// onLoop reports whether the way back from r leads to r.
+func onLoop(r *Router, net int) bool {
+	at := r.parents[net].router
+	for range len(r.net.routers) {
+		if at == nil || at == r {
+			break
+		}
+		at = at.parents[net].router
+	}
+	return at == r
+}
+
+// close ends the loops that are none any more.
+func (t *tracker) close(n *Network, net int) {
+	t.open = slices.DeleteFunc(t.open, func(l loop) bool {
+		if l.net != net || onLoop(l.on, net) {
+			return false
+		}
+		t.judge(n, &l)
+		return true
+	})
+}
+
+// judge holds a loop to how long it may last.
+func (t *tracker) judge(n *Network, l *loop) {
+	lasted := n.now - l.since
+	t.longest = max(t.longest, lasted)
+	if most := n.allowed(l); most > 0 && lasted > most {
+		n.fail("%s, since %v, %v long", l.text, l.since, lasted)
+	}
+}
+
+func (n *Network) allowed(l *loop) time.Duration {
+	if l.slow {
+		return n.MaxSlowLoop
+	}
+	return n.MaxLoop
+}
+
+// CheckLoops holds that no loop has lasted too long that is still there.
+func (n *Network) CheckLoops() {
+	for i := range n.tracked.open {
+		n.tracked.judge(n, &n.tracked.open[i])
+	}
+}
