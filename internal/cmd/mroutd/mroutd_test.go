@@ -661,11 +661,15 @@ func TestLeastPrivilege(t *testing.T) {
 			return err
 		}
 		defer s.close()
-		interfaces, err := (&tables{s, time.Now()}).Interfaces()
-		if err == nil && len(interfaces) != 3 {
-			err = fmt.Errorf("%d interfaces, want 3", len(interfaces))
+		known := &tables{s, 0}
+		interfaces := known.vifs()
+		if len(interfaces) != 3 {
+			return fmt.Errorf("%d interfaces, want 3", len(interfaces))
 		}
-		return err
+		if _, _, ok, err := known.Counts(interfaces[0].ID); !ok {
+			return fmt.Errorf("no counters of %d: %v", interfaces[0].ID, err)
+		}
+		return nil
 	}))
 	if got := log.String(); strings.Contains(got, "level=WARN") || !strings.Contains(got, "forwarding=true") {
 		t.Errorf("log:\n%s", got)

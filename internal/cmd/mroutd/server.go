@@ -15,6 +15,7 @@ import (
 
 	"mbone/internal/plane"
 	"mbone/internal/plane/mroute"
+	"mbone/internal/router/host"
 	"mbone/internal/router/respond"
 	"mbone/proto/igmp"
 	"mbone/proto/pim"
@@ -41,8 +42,9 @@ var joined = []netip.Addr{igmp.AllRouters, igmp.DVMRPRouters, igmp.PIMRouters}
 // server answers questions out of the kernel's tables. All its state is owned by
 // the goroutine of loop.
 type server struct {
-	table uint32
-	log   struct{ main, iface, neighbors, traceroute *slog.Logger }
+	table   uint32
+	started time.Time
+	log     struct{ main, iface, neighbors, traceroute *slog.Logger }
 
 	observer  *observer
 	igmp, pim *plane.Socket
@@ -78,7 +80,9 @@ type incoming struct {
 
 // newServer opens everything that the server needs, and looks around.
 func newServer(o *options, stderr io.Writer) (*server, error) {
-	s := &server{table: o.table, responder: respond.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))}
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	s := &server{table: o.table, started: time.Now(), responder: respond.New(random, respond.KernelLimits)}
+	s.responder.Configure(host.Asking{Local: true, Private: true}, respond.KernelIdentity)
 	s.log.main = o.logger(stderr, "")
 	s.log.iface = o.logger(stderr, debugInterface)
 	s.log.neighbors = o.logger(stderr, debugNeighbors)
@@ -211,17 +215,18 @@ func (s *server) handle(now time.Time, in incoming) {
 	p := respond.Packet{
 		Time: in.packet.Time, From: in.packet.From, To: in.packet.To, Interface: in.packet.IfIndex, Message: in.packet.Message,
 	}
+	since := now.Sub(s.started)
 	if in.hello {
-		if s.heard.Hello(now, p, s.view.networks) {
+		if s.heard.Hello(since, p, s.view.networks) {
 			s.log.neighbors.Debug("PIM Hello", "from", p.From, "interface", s.name(p.Interface))
 		}
 		return
 	}
-	if s.heard.Query(now, p, s.view.networks) {
+	if s.heard.Query(since, p, s.view.networks) {
 		s.log.neighbors.Debug("IGMP query", "from", p.From, "interface", s.name(p.Interface))
 		return
 	}
-	result := s.responder.Handle(now, p, &tables{s, now})
+	result := s.responder.Handle(since, p, &tables{s, since})
 	if result.Outcome == respond.Ignored {
 		return
 	}
@@ -238,11 +243,11 @@ func (s *server) handle(now time.Time, in incoming) {
 	}
 	log.Log(context.Background(), level, "question", attrs...)
 	for _, send := range result.Send {
-		if send.After == 0 {
+		if result.After == 0 {
 			s.send(send)
 			continue
 		}
-		d := delayedSend{now.Add(send.After), send}
+		d := delayedSend{now.Add(result.After), send}
 		i, _ := slices.BinarySearchFunc(s.delayed, d, func(a, b delayedSend) int { return a.at.Compare(b.at) })
 		s.delayed = slices.Insert(s.delayed, i, d)
 	}

@@ -9,6 +9,7 @@ import (
 	"mbone/internal/router/respond"
 	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
+	"mbone/proto/mtrace"
 )
 
 // tables is the kernel's multicast routing and what was heard on the links, as
@@ -17,37 +18,47 @@ import (
 // renewed when the kernel tells of a change.
 type tables struct {
 	*server
-	now time.Time
+	now time.Duration
 }
 
 // Networks implements [respond.Tables].
 func (t *tables) Networks() []respond.Network { return t.view.networks }
 
-// Interfaces implements [respond.Tables]: they are the vifs, whoever made them,
-// but for the register vif of PIM, which is on no link. A host that routes no
-// multicast has none.
+// Routed implements [respond.Tables]: nothing is known of routes but those of
+// unicast, which are to everybody.
+func (t *tables) Routed(netip.Addr) bool { return false }
+
+// Neighbor implements [respond.Tables].
+func (t *tables) Neighbor(netip.Addr) bool { return false }
+
+// Interfaces implements [respond.Tables].
 func (t *tables) Interfaces() ([]respond.Interface, error) {
 	var list []respond.Interface
+	for _, i := range t.vifs() {
+		list = append(list, i.Interface)
+	}
+	return list, nil
+}
+
+// KernelInterfaces implements [respond.Kernel].
+func (t *tables) KernelInterfaces() ([]respond.KernelInterface, error) { return t.vifs(), nil }
+
+// vifs are the interfaces of multicast routing, whoever made them, but for the
+// register vif of PIM, which is on no link. A host that routes no multicast has
+// none.
+func (t *tables) vifs() []respond.KernelInterface {
+	var list []respond.KernelInterface
 	for _, v := range t.view.vifs {
 		link, ok := t.view.links[v.IfIndex]
 		if !ok || v.Flags == mroute.VifRegister {
 			continue
 		}
-		count, err := t.counters.VifCount(v.ID)
-		switch {
-		case errors.Is(err, mroute.ErrNotFound):
-			continue // it has just gone
-		case err != nil:
-			return nil, err
-		}
 		heard := t.heard.Link(t.now, v.IfIndex)
-		i := respond.Interface{
-			ID: v.IfIndex,
+		i := respond.KernelInterface{ID: v.IfIndex, Interface: respond.Interface{
 			// The kernel knows no metric, and its thresholds belong to entries.
 			Metric: 1, Threshold: 1,
 			Neighbors: heard.Neighbors,
-			PacketsIn: count.PacketsIn, PacketsOut: count.PacketsOut,
-		}
+		}}
 		if len(link.Addresses) > 0 {
 			i.Local = link.Addresses[0].Addr
 		}
@@ -69,10 +80,33 @@ func (t *tables) Interfaces() ([]respond.Interface, error) {
 		}
 		list = append(list, i)
 	}
-	return list, nil
+	return list
 }
 
-// Entry implements [respond.Tables]: the kernel's choice is the entry of the
+// Counts implements [respond.Tables].
+func (t *tables) Counts(id int) (in, out uint32, ok bool, err error) {
+	for _, v := range t.view.vifs {
+		if v.IfIndex != id || v.Flags == mroute.VifRegister || !t.view.forwarding {
+			continue
+		}
+		count, err := t.counters.VifCount(v.ID)
+		if errors.Is(err, mroute.ErrNotFound) {
+			break // it has just gone
+		}
+		return uint32(count.PacketsIn), uint32(count.PacketsOut), err == nil, err
+	}
+	return mtrace.Unknown, mtrace.Unknown, false, nil
+}
+
+// Output implements [respond.Tables].
+func (t *tables) Output(source, group, receiver netip.Addr) (int, error) {
+	return respond.KernelOutput(t, source, group, receiver)
+}
+
+// Path implements [respond.Tables].
+func (t *tables) Path(f respond.Flow) (respond.Path, error) { return respond.KernelPath(t, f) }
+
+// Entry implements [respond.Kernel]: the kernel's choice is the entry of the
 // source and group, and else the one of the group.
 func (t *tables) Entry(source, group netip.Addr) (respond.Entry, bool, error) {
 	r, ok, err := t.reader.Route(t.table, source, group)
@@ -92,7 +126,7 @@ func (t *tables) Entry(source, group netip.Addr) (respond.Entry, bool, error) {
 	return e, true, nil
 }
 
-// Route implements [respond.Tables].
+// Route implements [respond.Kernel].
 func (t *tables) Route(to netip.Addr) (respond.Route, bool, error) {
 	r, ok, err := t.links.Route(to)
 	if err != nil || !ok {

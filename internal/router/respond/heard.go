@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,10 +21,10 @@ type Heard struct {
 
 // link is what was heard on one interface.
 type link struct {
-	pim      map[netip.Addr]time.Time // until when
-	queriers map[netip.Addr]time.Time
-	self     netip.Addr // the sender of our own last query
-	selfTill time.Time  // until when it counts
+	pim      map[netip.Addr]time.Duration // until when
+	queriers map[netip.Addr]time.Duration
+	self     netip.Addr    // the sender of our own last query
+	selfTill time.Duration // until when it counts
 }
 
 // Link is what is known of one interface at some time.
@@ -39,7 +40,7 @@ type Link struct {
 
 // Hello hears a PIM message. It takes Hellos of others whose sender is on the
 // link, and says whether this was one.
-func (h *Heard) Hello(now time.Time, p Packet, networks []Network) bool {
+func (h *Heard) Hello(now time.Duration, p Packet, networks []Network) bool {
 	own, onLink := place(networks, p.Interface, p.From)
 	if own || !onLink || !pim.VerifyChecksum(p.Message) || h.hello.Parse(p.Message) != nil {
 		return false
@@ -51,20 +52,20 @@ func (h *Heard) Hello(now time.Time, p Packet, networks []Network) bool {
 	case pim.Forever:
 		remember(now, l.pim, p.From, never)
 	default:
-		remember(now, l.pim, p.From, now.Add(hold))
+		remember(now, l.pim, p.From, now+hold)
 	}
 	return true
 }
 
 // Query hears an IGMP message. It takes queries whose sender is on the link,
 // those of this host too, and says whether this was one.
-func (h *Heard) Query(now time.Time, p Packet, networks []Network) bool {
+func (h *Heard) Query(now time.Duration, p Packet, networks []Network) bool {
 	own, onLink := place(networks, p.Interface, p.From)
 	if !onLink || !igmp.VerifyChecksum(p.Message) || h.query.Parse(p.Message) != nil {
 		return false
 	}
 	l := h.link(p.Interface)
-	until := now.Add(querierPresent(&h.query))
+	until := now + querierPresent(&h.query)
 	if own {
 		l.self, l.selfTill = p.From, until
 	} else {
@@ -74,7 +75,7 @@ func (h *Heard) Query(now time.Time, p Packet, networks []Network) bool {
 }
 
 // never is when a neighbour expires that has said so.
-var never = time.Unix(1<<62, 0)
+const never = time.Duration(math.MaxInt64)
 
 // querierPresent is how long the sender of q counts as querier.
 func querierPresent(q *igmp.Query) time.Duration {
@@ -86,7 +87,7 @@ func querierPresent(q *igmp.Query) time.Duration {
 
 // remember sets the time of a router in m; if m is full, those that have expired
 // make room.
-func remember(now time.Time, m map[netip.Addr]time.Time, from netip.Addr, until time.Time) {
+func remember(now time.Duration, m map[netip.Addr]time.Duration, from netip.Addr, until time.Duration) {
 	if _, known := m[from]; !known && len(m) >= maxHeard {
 		expire(now, m)
 		if len(m) >= maxHeard {
@@ -96,9 +97,9 @@ func remember(now time.Time, m map[netip.Addr]time.Time, from netip.Addr, until 
 	m[from] = until
 }
 
-func expire(now time.Time, m map[netip.Addr]time.Time) {
+func expire(now time.Duration, m map[netip.Addr]time.Duration) {
 	for router, until := range m {
-		if !until.After(now) {
+		if until <= now {
 			delete(m, router)
 		}
 	}
@@ -110,21 +111,21 @@ func (h *Heard) link(id int) *link {
 		if h.links == nil {
 			h.links = make(map[int]*link)
 		}
-		l = &link{pim: make(map[netip.Addr]time.Time), queriers: make(map[netip.Addr]time.Time)}
+		l = &link{pim: make(map[netip.Addr]time.Duration), queriers: make(map[netip.Addr]time.Duration)}
 		h.links[id] = l
 	}
 	return l
 }
 
 // Link returns what is known of an interface.
-func (h *Heard) Link(now time.Time, id int) Link {
+func (h *Heard) Link(now time.Duration, id int) Link {
 	l := h.links[id]
 	if l == nil {
 		return Link{}
 	}
 	expire(now, l.pim)
 	expire(now, l.queriers)
-	r := Link{PIM: len(l.pim) > 0, Querier: l.selfTill.After(now)}
+	r := Link{PIM: len(l.pim) > 0, Querier: l.selfTill > now}
 	for router := range l.pim {
 		r.Neighbors = append(r.Neighbors, router)
 	}
@@ -147,16 +148,4 @@ func (h *Heard) Keep(ids []int) {
 			delete(h.links, id)
 		}
 	}
-}
-
-// place says whether addr is one of the host's own on an interface, and whether
-// it is that of somebody on the link at all.
-func place(networks []Network, id int, addr netip.Addr) (own, onLink bool) {
-	for _, n := range networks {
-		if n.Interface == id {
-			own = own || n.Address == addr
-			onLink = onLink || n.has(addr) && !n.isBroadcast(addr)
-		}
-	}
-	return own, onLink
 }

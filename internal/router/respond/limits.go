@@ -2,23 +2,55 @@ package respond
 
 import "time"
 
-// Limits. They bound what a stranger can make this router do.
+// Limits bound what a stranger can make this router do.
+type Limits struct {
+	// Near is for hosts on the link that their question came by: what they can
+	// bring upon others they can do themselves. Far is for all others; where it
+	// is zero, they share Near.
+	Near, Far Rates
+}
+
+// Rates are the packets that may be sent to, or passed on for, askers of a kind.
+type Rates struct {
+	// Source is for one of them, All for all together, and Reserve what those that
+	// are known may take when All is used up.
+	Source, All, Reserve Rate
+}
+
+// Rate is a number of packets per second, and at once.
+type Rate struct{ PerSecond, Burst int }
+
+// RouterLimits are those of a router. Near is a ceiling on the work, beyond what
+// one socket can ask: mrouted, without a limit, gives 67,000 answers per second.
+// Far is what many operators with many tools need: a crawl asks a router a few
+// times, and the longest answers have some dozens of packets. A flood from forged
+// addresses, which nobody can tell from honest ones, gets that much and no more.
+var RouterLimits = Limits{
+	Near: Rates{Source: Rate{200_000, 20_000}, All: Rate{250_000, 20_000}, Reserve: Rate{50_000, 5_000}},
+	Far:  Rates{Source: Rate{100, 200}, All: Rate{1_000, 1_000}, Reserve: Rate{500, 500}},
+}
+
+// KernelLimits are those of a host that answers for what others route.
+var KernelLimits = Limits{Near: Rates{Source: Rate{200, 200}, All: Rate{200, 200}}}
+
 const (
-	// packetsPerSecond is how many packets are sent in answer to questions of
-	// all askers together, burst how many of them at once. mrouted has no limit,
-	// and a question of 28 bytes can bring an answer of many times that.
-	packetsPerSecond = 200
-	burst            = 200
+	// maxSources is how many sources a [Limiter] tells apart, for the half of them
+	// that are known and the half that are new: more than there are honest ones.
+	maxSources = 1024
+
+	// knownAfter is after how long a source that asks again is known. A flood from
+	// forged addresses pushes new sources out of the table sooner.
+	knownAfter = time.Second
 
 	// maxJitter is the most that the answer to a question asked by multicast is
 	// put off, so that the routers of a link do not all speak at once.
 	maxJitter = 200 * time.Millisecond
 
 	// duplicateTime is how long the query id of a trace is remembered for each
-	// sender, and maxDuplicates how many are: as many as can be answered in a
-	// second. Clients choose a new id for every try.
+	// sender, and maxDuplicates how many are. Clients choose a new id for every
+	// try: duplicates come by several links, within milliseconds.
 	duplicateTime = 10 * time.Second
-	maxDuplicates = packetsPerSecond
+	maxDuplicates = 1024
 
 	// maxMessage is the longest mtrace message that is sent: mrouted receives
 	// into 8192 bytes, the IP header of at most 60 bytes included.

@@ -3,10 +3,8 @@ package respond
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"time"
 
-	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 	"mbone/proto/mtrace"
 )
@@ -15,18 +13,12 @@ var (
 	errChecksum = errors.New("checksum is wrong")
 	errHops     = errors.New("it has as many blocks as it asks for")
 	errSource   = errors.New("source is not a unicast address, or group not a multicast one")
+	errNoLink   = errors.New("there is no interface for a multicast response")
 )
-
-// traceID is what tells one try of a trace from another.
-type traceID struct {
-	from netip.Addr
-	id   uint32
-	at   time.Time
-}
 
 // trace answers a query or passes a request on. The steps and their numbers are
 // those of the draft, sections 5 to 7, where it says anything.
-func (r *Responder) trace(now time.Time, p Packet, t Tables) Result {
+func (r *Responder) trace(now time.Duration, p Packet, t Tables) Result {
 	m := &r.message
 	if !igmp.VerifyChecksum(p.Message) {
 		return Result{Outcome: Damaged, Err: errChecksum}
@@ -41,41 +33,52 @@ func (r *Responder) trace(now time.Time, p Packet, t Tables) Result {
 		return Result{Outcome: Damaged, Err: errSource}
 	}
 	networks := t.Networks()
-	if outcome := admit(m, p, networks); outcome != Answered {
+	outcome, asker := r.admit(m, p, networks, t)
+	if outcome != Answered && outcome != Prohibited {
 		return Result{Outcome: outcome}
 	}
-	if r.isDuplicate(now, p.From, m.QueryID) {
+	id := traceID{p.From, m.QueryID}
+	if r.recent.has(now, id) {
 		return Result{Outcome: Duplicate}
 	}
-	if !r.limiter.AllowN(now, 1) {
+	if !r.allow(now, p.From, asker, 1, t) {
 		return Result{Outcome: Limited}
 	}
 
-	hop, err := look(m, p, t, networks)
-	if err != nil {
-		return Result{Outcome: Failed, Err: err}
+	h := prohibited(p)
+	if outcome == Answered {
+		var err error
+		if h, err = look(m, p, t, networks); err != nil {
+			return Result{Outcome: Failed, Err: err}
+		}
 	}
-	if p.To.IsMulticast() && !hop.lastHop {
+	if p.To.IsMulticast() && !h.lastHop {
 		// Somebody else on the link is asked.
 		return Result{Outcome: NotLastHop}
 	}
-	r.remember(now, p.From, m.QueryID)
+	r.recent.add(now, id)
 
-	done := hop.last
+	done := h.last
 	if m.Len()+mtrace.BlockLen > maxMessage {
 		m.Blocks[len(m.Blocks)-1].Code, done = mtrace.CodeNoSpace, true
 	} else {
-		m.Blocks = append(m.Blocks, hop.block)
+		m.Blocks = append(m.Blocks, h.block)
 	}
-	outcome, send := PassedOn, hop.request()
+	var send Send
+	var err error
 	if done || len(m.Blocks) >= int(m.Hops) {
-		outcome, send = Answered, hop.response(m, p, networks)
+		if send, err = h.response(m, p, networks, t); err != nil {
+			return Result{Outcome: Failed, Err: err}
+		}
 		m.Type = mtrace.TypeResponse
+	} else {
+		outcome, send = PassedOn, h.request()
 	}
-	if send.Message, err = m.AppendBinary(nil); err != nil {
+	if send.Message, err = m.AppendBinary(make([]byte, 0, m.Len())); err != nil {
 		return Result{Outcome: Failed, Err: err}
 	}
-	return Result{Outcome: outcome, Send: []Send{send}}
+	r.send = append(r.send[:0], send)
+	return Result{Outcome: outcome, Send: r.send}
 }
 
 // request addresses the request to the previous hop: to all routers on the link
@@ -89,57 +92,75 @@ func (h *hop) request() Send {
 
 // response addresses the response. A multicast one leaves towards the sender of
 // the question, and is heard on this host.
-func (h *hop) response(m *mtrace.Message, p Packet, networks []Network) Send {
+func (h *hop) response(m *mtrace.Message, p Packet, networks []Network, t Tables) (Send, error) {
 	if m.Response.IsMulticast() {
+		id, err := origin(networks, p.Interface, t)
 		return Send{
-			To: m.Response, Source: addressTowards(networks, p.Interface, p.From),
-			Interface: p.Interface, TTL: min(max(m.ResponseTTL, 1), maxResponseTTL), Loop: true,
-		}
+			To: m.Response, Source: addressTowards(networks, id, p.From),
+			Interface: id, TTL: min(max(m.ResponseTTL, 1), maxResponseTTL), Loop: true,
+		}, err
 	}
 	send := Send{To: m.Response, Source: h.incoming, TTL: unicastTTL}
 	if !send.Source.IsValid() && !p.To.IsMulticast() {
 		send.Source = p.To
 	}
-	return send
+	return send, nil
 }
 
-func isUnicast(a netip.Addr) bool {
-	return a.IsValid() && !a.IsMulticast() && !a.IsUnspecified() && !a.IsLoopback() && a != broadcast
+// origin returns where a multicast response to a question leaves: where that came
+// from, unless it is a tunnel, whose address belongs to another interface: others
+// would not expect packets of that address there. Then it is the first interface,
+// as with mrouted.
+func origin(networks []Network, id int, t Tables) (int, error) {
+	for _, n := range networks {
+		if n.Interface == id && !n.Tunnel {
+			return id, nil
+		}
+	}
+	for _, n := range networks {
+		if n.Tunnel || !n.Address.IsValid() {
+			continue
+		}
+		if _, _, ok, err := t.Counts(n.Interface); ok || err != nil {
+			return n.Interface, err
+		}
+	}
+	return 0, errNoLink
 }
 
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+func isUnicast(a netip.Addr) bool { return isHost(a) && !a.IsLoopback() }
 
-// admit decides on the addresses of a query or request: Answered lets it in.
-func admit(m *mtrace.Message, p Packet, networks []Network) Outcome {
+// admit decides on the addresses of a query or request: Answered lets it in,
+// Prohibited says that the trace ends here.
+func (r *Responder) admit(m *mtrace.Message, p Packet, networks []Network, t Tables) (Outcome, standing) {
 	request := len(m.Blocks) > 0
 	switch {
-	case isOwn(networks, p.To):
+	case p.Ours || isOwn(networks, p.To):
 	case p.To == igmp.AllRouters:
 		if request && isOwn(networks, p.From) {
-			return Ignored // we asked the others on the link
+			return Ignored, stranger // we asked the others on the link
 		}
 	case p.To.IsMulticast() && p.To == m.Group && !request:
 	default:
-		return NotOurs
+		return NotOurs, stranger
 	}
-	if !mayAsk(networks, p.From) || !mayAsk(networks, m.Response) && m.Response != igmp.MtraceResponses {
-		return Forbidden
+	// Whoever sent the question, the answer goes to the response address.
+	if !r.mayHear(m.Response, networks, t) {
+		return Forbidden, stranger
 	}
-	return Answered
-}
-
-// isDuplicate is whether a trace was answered already.
-func (r *Responder) isDuplicate(now time.Time, from netip.Addr, id uint32) bool {
-	return slices.ContainsFunc(r.recent, func(t traceID) bool {
-		return t.id == id && t.from == from && now.Sub(t.at) < duplicateTime
-	})
-}
-
-func (r *Responder) remember(now time.Time, from netip.Addr, id uint32) {
-	if len(r.recent) == maxDuplicates {
-		r.recent = slices.Delete(r.recent, 0, 1)
+	asker := r.standing(p.From, p.Interface, networks, t)
+	switch {
+	case asker != stranger:
+	case request && t.Neighbor(p.From):
+		asker = far
+	case request && !p.To.IsMulticast() && !m.Response.IsMulticast() && isHost(p.From):
+		// A router passes on what somebody asked who may ask, and is no neighbour
+		// that might: the trace cannot go on this way.
+		return Prohibited, far
+	default:
+		return Forbidden, stranger
 	}
-	r.recent = append(r.recent, traceID{from, id, now})
+	return Answered, asker
 }
 
 // hop is what this router has to say about a trace.
@@ -154,169 +175,129 @@ type hop struct {
 	incoming, outgoing netip.Addr // invalid if not known
 }
 
-// look makes the block of a query or request.
-func look(m *mtrace.Message, p Packet, t Tables, networks []Network) (hop, error) {
-	interfaces, err := t.Interfaces()
-	if err != nil {
-		return hop{}, err
-	}
-	var entry Entry
-	var forwarding bool
-	if !m.Group.IsUnspecified() {
-		if entry, forwarding, err = t.Entry(m.Source, m.Group); err != nil {
-			return hop{}, err
-		}
-	}
-	bits, previous, interfaceIn, err := upstream(m.Source, entry.Interface, t, networks)
-	if err != nil {
-		return hop{}, err
-	}
-	interfaceOut, onLink, err := downstream(m, p, entry, t, networks)
-	if err != nil {
-		return hop{}, err
-	}
-	in, out := enabled(interfaces, interfaceIn), enabled(interfaces, interfaceOut)
-	ttl := entry.Outputs[interfaceOut]
-
-	h := hop{interfaceIn: interfaceIn}
-	h.incoming = addressTowards(networks, interfaceIn, previous)
-	if previous.IsUnspecified() {
-		h.incoming = addressTowards(networks, interfaceIn, m.Source)
-	}
-	h.outgoing = addressTowards(networks, interfaceOut, m.Receiver)
-	if len(m.Blocks) > 0 {
-		h.outgoing = addressTowards(networks, interfaceOut, p.From)
-	}
-	h.block = mtrace.Block{
+// prohibited is the hop of a router that tells nothing.
+func prohibited(p Packet) hop {
+	return hop{last: true, block: mtrace.Block{
 		Arrival:      mtrace.Time(p.Time),
-		Incoming:     known(h.incoming),
-		Outgoing:     known(h.outgoing),
-		Previous:     previous,
+		Incoming:     igmp.Unspecified,
+		Outgoing:     igmp.Unspecified,
+		Previous:     igmp.Unspecified,
 		PacketsIn:    mtrace.Unknown,
 		PacketsOut:   mtrace.Unknown,
 		PacketsGroup: mtrace.Unknown,
-		FwdTTL:       ttl,
+		Code:         mtrace.CodeAdminProhib,
+	}}
+}
+
+// look makes the block of a query or request.
+func look(m *mtrace.Message, p Packet, t Tables, networks []Network) (hop, error) {
+	out, onLink, err := downstream(m, p, t, networks)
+	if err != nil {
+		return hop{}, err
 	}
-	var flags dvmrp.InterfaceFlags
-	if in != nil {
-		h.block.PacketsIn = uint32(in.PacketsIn)
-		flags |= in.Flags
+	path, err := t.Path(Flow{Source: m.Source, Group: m.Group, Out: out, Asker: p.From})
+	if err != nil {
+		return hop{}, err
 	}
-	if out != nil {
-		h.block.PacketsOut = uint32(out.PacketsOut)
-		flags |= out.Flags
+	h := hop{interfaceIn: path.In}
+	h.outgoing = addressTowards(networks, out, m.Receiver)
+	if len(m.Blocks) > 0 {
+		h.outgoing = addressTowards(networks, out, p.From)
 	}
-	if flags&dvmrp.FlagPIM != 0 {
-		h.block.Protocol = mtrace.ProtocolPIM
+	h.block = mtrace.Block{
+		Arrival:      mtrace.Time(p.Time),
+		Outgoing:     known(h.outgoing),
+		PacketsIn:    mtrace.Unknown,
+		PacketsGroup: mtrace.Unknown,
+		FwdTTL:       path.TTL,
 	}
-	if interfaceIn == 0 {
+	if path.TTL == 0 {
+		h.block.FwdTTL = path.Threshold
+	}
+	enabled := links{out: true}
+	h.block.PacketsOut = mtrace.Unknown
+	if out != 0 {
+		if _, h.block.PacketsOut, enabled.out, err = t.Counts(out); err != nil {
+			return hop{}, err
+		}
+	}
+	if path.In == 0 {
+		h.block.Incoming, h.block.Previous = igmp.Unspecified, igmp.Unspecified
 		h.block.Code, h.last = mtrace.CodeNoRoute, true
 		return h, nil
 	}
-	h.last = previous.IsUnspecified()
-	h.block.Mask = mtrace.NewMask(bits)
-	if forwarding {
-		h.block.PacketsGroup = uint32(entry.Packets)
-		if entry.GroupOnly {
-			h.block.Mask = mtrace.MaskGroupOnly
-		}
+	if h.block.PacketsIn, _, enabled.in, err = t.Counts(path.In); err != nil {
+		return hop{}, err
 	}
-	h.lastHop = out != nil && onLink && interfaceOut != interfaceIn &&
-		(ttl > 0 || m.Group.IsUnspecified() || onlyRouter(out, p.From))
-	switch {
-	case in == nil || interfaceOut != 0 && out == nil:
-		h.block.Code = mtrace.CodeNoMulticast
-	case interfaceIn == interfaceOut:
-		h.block.Code = mtrace.CodeRPFIf
-	case len(m.Blocks) > 0 && forwarding && ttl == 0:
-		h.block.Code = mtrace.CodeWrongIf
-	case len(m.Blocks) == 0 && !h.lastHop:
-		h.block.Code = mtrace.CodeWrongLastHop
-	case ttl == 0 && !m.Group.IsUnspecified():
-		h.block.Code = mtrace.CodeNotForwarding
+	h.incoming = addressTowards(networks, path.In, path.Previous)
+	if path.Previous.IsUnspecified() {
+		h.incoming = addressTowards(networks, path.In, m.Source)
 	}
+	h.block.Incoming = known(h.incoming)
+	h.block.Previous = path.Previous
+	h.block.PacketsGroup = path.Packets
+	h.block.Protocol = path.Protocol
+	h.block.Mask = mtrace.NewMask(path.Bits)
+	if path.GroupOnly {
+		h.block.Mask = mtrace.MaskGroupOnly
+	}
+	h.lastHop = out != 0 && enabled.out && onLink && out != path.In && path.LastHop
+	h.block.Code = code(m, out, &path, enabled, h.lastHop)
+	h.last = path.Previous.IsUnspecified() || h.block.Code.Fatal()
 	return h, nil
 }
 
-// upstream finds where the packets of source come from. The entry decides on the
-// interface (0: there is no entry), the unicast route on the router there if it
-// leaves by that interface, and else that router is not known: 224.0.0.2. Where
-// the source is on the link, or this host, it is 0.0.0.0. Without an entry or a
-// route the interface is 0.
-func upstream(source netip.Addr, interfaceIn int, t Tables, networks []Network) (bits int, previous netip.Addr, id int, err error) {
-	for _, n := range networks {
-		if n.Address == source {
-			if interfaceIn == 0 {
-				interfaceIn = n.Interface
-			}
-			return n.Prefix.Bits(), igmp.Unspecified, interfaceIn, nil
-		}
+// links is whether the two interfaces of a trace take part in multicast routing.
+type links struct{ in, out bool }
+
+// code says why packets are not forwarded: the first reason in the order of the
+// draft, section 6.2.2, that applies.
+func code(m *mtrace.Message, out int, path *Path, enabled links, lastHop bool) mtrace.Code {
+	request := len(m.Blocks) > 0
+	switch {
+	case path.Old:
+		return mtrace.CodeOldRouter
+	case !enabled.in || !enabled.out:
+		return mtrace.CodeNoMulticast
+	case path.In == out:
+		return mtrace.CodeRPFIf
+	case request && !path.Child:
+		return mtrace.CodeWrongIf
+	case !request && !lastHop:
+		return mtrace.CodeWrongLastHop
+	case path.Scoped:
+		return mtrace.CodeScoped
+	case path.PruneSent:
+		return mtrace.CodePruneSent
+	case path.TTL == 0 && path.PruneReceived:
+		return mtrace.CodePruneRcvd
+	case path.TTL == 0 && !m.Group.IsUnspecified():
+		return mtrace.CodeNotForwarding
 	}
-	route, ok, err := t.Route(source)
-	if err != nil {
-		return 0, netip.Addr{}, 0, err
-	}
-	if interfaceIn == 0 {
-		if !ok || len(route.Hops) == 0 {
-			return 0, igmp.Unspecified, 0, nil
-		}
-		interfaceIn = route.Hops[0].Interface
-	}
-	previous = igmp.AllRouters
-	for _, way := range route.Hops {
-		if way.Interface == interfaceIn && way.Gateway.IsValid() {
-			previous = way.Gateway
-			break
-		}
-	}
-	return route.Bits, previous, interfaceIn, nil
+	return mtrace.CodeNoError
 }
 
 // downstream finds the interface that packets leave by on their way to the one
 // who asks, 0 if there is none, and whether that one is on its link. A request
 // tells it by its arrival. For a query it is the link of the receiver; if that
 // is elsewhere, the interface towards it counts if packets do leave by it.
-func downstream(m *mtrace.Message, p Packet, entry Entry, t Tables, networks []Network) (id int, onLink bool, err error) {
+func downstream(m *mtrace.Message, p Packet, t Tables, networks []Network) (id int, onLink bool, err error) {
 	if len(m.Blocks) > 0 {
-		return p.Interface, true, nil
+		return arrivedBy(networks, p), true, nil
 	}
 	if _, here := place(networks, p.Interface, m.Receiver); here {
 		return p.Interface, true, nil
 	}
-	for _, n := range networks {
-		if n.has(m.Receiver) {
-			return n.Interface, true, nil
+	for i := range networks {
+		if networks[i].has(m.Receiver) {
+			return networks[i].Interface, true, nil
 		}
 	}
 	if !isUnicast(m.Receiver) {
 		return 0, false, nil
 	}
-	route, _, err := t.Route(m.Receiver)
-	if err != nil {
-		return 0, false, err
-	}
-	for _, way := range route.Hops {
-		if entry.Outputs[way.Interface] > 0 {
-			return way.Interface, false, nil
-		}
-	}
-	return 0, false, nil
-}
-
-// enabled returns the interface of multicast routing with an identity, nil if
-// there is none or it is disabled.
-func enabled(interfaces []Interface, id int) *Interface {
-	i := slices.IndexFunc(interfaces, func(i Interface) bool { return i.ID == id })
-	if i < 0 || interfaces[i].Flags&dvmrp.FlagDisabled != 0 {
-		return nil
-	}
-	return &interfaces[i]
-}
-
-// onlyRouter is whether no multicast router is known on the link but this one
-// and the sender: what nobody forwards there is then ours to explain.
-func onlyRouter(out *Interface, sender netip.Addr) bool {
-	return !slices.ContainsFunc(out.Neighbors, func(n netip.Addr) bool { return n != sender })
+	id, err = t.Output(m.Source, m.Group, m.Receiver)
+	return id, false, err
 }
 
 // known returns addr, 0.0.0.0 if it is not valid.

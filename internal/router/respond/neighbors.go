@@ -8,19 +8,20 @@ import (
 	"mbone/proto/igmp"
 )
 
-// neighbors answers Ask-Neighbors and Ask-Neighbors2.
-func (r *Responder) neighbors(now time.Time, p Packet, t Tables, code dvmrp.Code) Result {
+// dvmrp answers Ask-Neighbors, Ask-Neighbors2 and Info-Request.
+func (r *Responder) dvmrp(now time.Duration, p Packet, t Tables, code dvmrp.Code) Result {
 	if !igmp.VerifyChecksum(p.Message) {
 		return Result{Outcome: Damaged, Err: errChecksum}
 	}
 	networks := t.Networks()
+	asker := r.standing(p.From, p.Interface, networks, t)
+	if code == dvmrp.CodeInfoRequest && asker == stranger && t.Neighbor(p.From) {
+		asker = far // routers recognise each other, whoever else may ask
+	}
 	source := p.To
 	var after time.Duration
 	switch {
-	case isOwn(networks, p.To):
-		if !mayAsk(networks, p.From) {
-			return Result{Outcome: Forbidden}
-		}
+	case p.Ours || isOwn(networks, p.To):
 	case p.To == igmp.AllSystems || p.To == igmp.AllRouters || p.To == igmp.DVMRPRouters:
 		// Only who is on that very link can have sent it.
 		if _, onLink := place(networks, p.Interface, p.From); !onLink {
@@ -31,56 +32,61 @@ func (r *Responder) neighbors(now time.Time, p Packet, t Tables, code dvmrp.Code
 	default:
 		return Result{Outcome: NotOurs}
 	}
+	if asker == stranger {
+		return Result{Outcome: Forbidden}
+	}
 	// The first packet is paid for before the tables are read, the others when
 	// it is known how many there are.
-	if !r.limiter.AllowN(now, 1) {
+	if !r.allow(now, p.From, asker, 1, t) {
 		return Result{Outcome: Limited}
+	}
+	answer := Send{To: p.From, Source: source, TTL: unicastTTL}
+	if code == dvmrp.CodeInfoRequest {
+		return r.answerInfo(p, answer, after)
 	}
 	interfaces, err := t.Interfaces()
 	if err != nil {
 		return Result{Outcome: Failed, Err: err}
 	}
-	messages, err := neighborMessages(interfaces, code)
-	if err != nil {
+	if err := r.answerNeighbors(interfaces, code, answer); err != nil {
 		return Result{Outcome: Failed, Err: err}
 	}
-	if more := len(messages) - 1; more > 0 && !r.limiter.AllowN(now, more) {
+	if more := len(r.send) - 1; more > 0 && !r.allow(now, p.From, asker, more, t) {
 		return Result{Outcome: Limited}
 	}
-	result := Result{Outcome: Answered}
-	for _, m := range messages {
-		result.Send = append(result.Send, Send{After: after, To: p.From, Source: source, TTL: unicastTTL, Message: m})
-	}
-	return result
+	return Result{Outcome: Answered, After: after, Send: r.send}
 }
 
-// neighborMessages encodes the answer to a question: at least one message, also
-// if there is nothing to list, so that the asker knows that somebody is here.
-func neighborMessages(interfaces []Interface, question dvmrp.Code) ([][]byte, error) {
-	answer := dvmrp.Neighbors{Version: version, Code: dvmrp.CodeNeighbors2}
+// answerNeighbors makes the answer to a question, in r.send: at least one packet,
+// also if there is nothing to list, so that the asker knows that somebody is here.
+func (r *Responder) answerNeighbors(interfaces []Interface, question dvmrp.Code, send Send) error {
+	answer := dvmrp.Neighbors{Version: r.identity.Version, Code: dvmrp.CodeNeighbors2}
 	if question == dvmrp.CodeAskNeighbors {
 		answer.Code = dvmrp.CodeNeighbors
 	}
-	var records []dvmrp.Interface
+	r.records, r.send = r.records[:0], r.send[:0]
 	for i := range interfaces {
 		if record, ok := neighborRecord(&interfaces[i], answer.Code); ok {
-			records = append(records, record)
+			r.records = append(r.records, record)
 		}
 	}
-	parts := dvmrp.SplitInterfaces(answer.Code, records)
-	if len(records) == 0 {
+	parts := dvmrp.SplitInterfaces(answer.Code, r.records)
+	if len(r.records) == 0 {
 		parts = func(yield func([]dvmrp.Interface) bool) { yield(nil) }
 	}
-	var messages [][]byte
 	for answer.Interfaces = range parts {
-		b, err := answer.AppendBinary(nil)
+		b, err := answer.AppendBinary(make([]byte, 0, answer.Len()))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		messages = append(messages, b)
+		send.Message = b
+		r.send = append(r.send, send)
 	}
-	return messages, nil
+	return nil
 }
+
+// noNeighbor stands where nobody is.
+var noNeighbor = []netip.Addr{igmp.Unspecified}
 
 // neighborRecord says what an interface is to the asker. The old form has no
 // flags, so it leaves out what is disabled or has no neighbours.
@@ -100,7 +106,7 @@ func neighborRecord(i *Interface, code dvmrp.Code) (dvmrp.Interface, bool) {
 		if i.Remote.IsValid() {
 			record.Neighbors = []netip.Addr{i.Remote}
 		} else {
-			record.Neighbors = []netip.Addr{igmp.Unspecified}
+			record.Neighbors = noNeighbor
 		}
 		record.Flags |= dvmrp.FlagLeaf
 	}

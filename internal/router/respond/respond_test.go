@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"mbone/internal/router/host"
 	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 	"mbone/proto/mtrace"
@@ -24,15 +26,45 @@ func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 //	                   outside 192.0.2.0/24 -- 192.0.2.1 3 (no multicast)
 type fake struct {
 	networks   []Network
-	interfaces []Interface
+	interfaces []KernelInterface
 	entries    map[[2]netip.Addr]Entry
 	routes     map[netip.Prefix]Route
+	counts     map[int][2]uint32
+	neighbors  []netip.Addr
 	err        error
 	reads      int
 }
 
-func (f *fake) Networks() []Network              { return f.networks }
-func (f *fake) Interfaces() ([]Interface, error) { f.reads++; return f.interfaces, f.err }
+func (f *fake) Networks() []Network    { return f.networks }
+func (f *fake) Routed(netip.Addr) bool { return false }
+
+func (f *fake) Neighbor(addr netip.Addr) bool { return slices.Contains(f.neighbors, addr) }
+
+func (f *fake) KernelInterfaces() ([]KernelInterface, error) { f.reads++; return f.interfaces, f.err }
+
+func (f *fake) Interfaces() ([]Interface, error) {
+	f.reads++
+	var list []Interface
+	for _, i := range f.interfaces {
+		list = append(list, i.Interface)
+	}
+	return list, f.err
+}
+
+func (f *fake) Counts(id int) (in, out uint32, ok bool, err error) {
+	for _, i := range f.interfaces {
+		if i.ID == id && i.Flags&dvmrp.FlagDisabled == 0 {
+			return f.counts[id][0], f.counts[id][1], true, nil
+		}
+	}
+	return mtrace.Unknown, mtrace.Unknown, false, nil
+}
+
+func (f *fake) Output(source, group, receiver netip.Addr) (int, error) {
+	return KernelOutput(f, source, group, receiver)
+}
+
+func (f *fake) Path(flow Flow) (Path, error) { return KernelPath(f, flow) }
 
 func (f *fake) Entry(source, group netip.Addr) (Entry, bool, error) {
 	e, ok := f.entries[[2]netip.Addr{source, group}]
@@ -59,17 +91,19 @@ var (
 	upRouter = ip("10.2.0.2")
 )
 
+func network(id int, address string, bits int) Network {
+	return Network{Interface: id, Address: ip(address), Prefix: netip.PrefixFrom(ip(address), bits).Masked()}
+}
+
 func newFake() *fake {
-	network := func(id int, address string, bits int) Network {
-		return Network{id, ip(address), netip.PrefixFrom(ip(address), bits).Masked()}
-	}
 	hop := func(id int, gateway string) Route { return Route{Hops: []Hop{{id, ip(gateway)}}} }
 	return &fake{
 		networks: []Network{network(4, "127.0.0.1", 8), network(1, "10.2.0.1", 24), network(2, "10.3.0.1", 24), network(3, "192.0.2.1", 24)},
-		interfaces: []Interface{
-			{ID: 1, Local: ip("10.2.0.1"), Metric: 1, Threshold: 1, Neighbors: []netip.Addr{upRouter}, PacketsIn: 1000, PacketsOut: 5},
-			{ID: 2, Local: ip("10.3.0.1"), Metric: 1, Threshold: 1, PacketsIn: 7, PacketsOut: 1<<32 + 900},
+		interfaces: []KernelInterface{
+			{1, Interface{Local: ip("10.2.0.1"), Metric: 1, Threshold: 1, Neighbors: []netip.Addr{upRouter}}},
+			{2, Interface{Local: ip("10.3.0.1"), Metric: 1, Threshold: 1}},
 		},
+		counts: map[int][2]uint32{1: {1000, 5}, 2: {7, 900}},
 		entries: map[[2]netip.Addr]Entry{
 			{source, group}: {Interface: 1, Outputs: map[int]uint8{2: 3}, Packets: 800},
 		},
@@ -89,7 +123,12 @@ var arrival = time.Unix(1_000_000_000, 500_000_000)
 
 const arrival32 = uint32((1_000_000_000+32384)%65536)<<16 | 0x8000
 
-var start = time.Unix(0, 0)
+// newKernel returns a responder as it answers for the kernel.
+func newKernel() *Responder {
+	r := New(rand.New(rand.NewPCG(1, 2)), KernelLimits)
+	r.Configure(host.Asking{Local: true, Private: true}, KernelIdentity)
+	return r
+}
 
 func query() mtrace.Message {
 	return mtrace.Message{
@@ -403,8 +442,8 @@ func TestTrace(t *testing.T) {
 				c.packet(&p)
 			}
 			p.Message = encode(t, &m)
-			r := New(rand.New(rand.NewPCG(1, 2)))
-			got := r.Handle(start, p, f)
+			r := newKernel()
+			got := r.Handle(0, p, f)
 			if got.Outcome != c.outcome {
 				t.Fatalf("outcome: got %v (%v), want %v", got.Outcome, got.Err, c.outcome)
 			}
@@ -474,8 +513,8 @@ func TestTraceDamaged(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"empty": {}, "a type alone": {0x1f}, "cut": good[:20], "wrong checksum": flipped, "not a whole block": long,
 	} {
-		r := New(rand.New(rand.NewPCG(1, 2)))
-		got := r.Handle(start, Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: b}, newFake())
+		r := newKernel()
+		got := r.Handle(0, Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: b}, newFake())
 		if got.Outcome != Damaged || got.Err == nil || len(got.Send) != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -488,8 +527,8 @@ func TestTraceNoSpace(t *testing.T) {
 	for range 254 {
 		m.Blocks = append(m.Blocks, theirs)
 	}
-	r := New(rand.New(rand.NewPCG(1, 2)))
-	got := r.Handle(start, Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: encode(t, &m)}, newFake())
+	r := newKernel()
+	got := r.Handle(0, Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: encode(t, &m)}, newFake())
 	if got.Outcome != Answered || len(got.Send) != 1 || got.Send[0].To != asker {
 		t.Fatalf("%+v", got)
 	}
@@ -504,7 +543,7 @@ func TestTraceNoSpace(t *testing.T) {
 
 func TestTraceDuplicates(t *testing.T) {
 	f := newFake()
-	r := New(rand.New(rand.NewPCG(1, 2)))
+	r := newKernel()
 	m := query()
 	packet := func(from netip.Addr, id uint32) Packet {
 		m.QueryID = id
@@ -523,14 +562,14 @@ func TestTraceDuplicates(t *testing.T) {
 		{time.Second, asker, 1, Duplicate},
 		{duplicateTime, asker, 1, PassedOn},
 	} {
-		if got := r.Handle(start.Add(c.after), packet(c.from, c.id), f); got.Outcome != c.want {
+		if got := r.Handle(c.after, packet(c.from, c.id), f); got.Outcome != c.want {
 			t.Errorf("step %d: got %v, want %v", i, got.Outcome, c.want)
 		}
 	}
 	for i := range 10 * maxDuplicates {
-		r.Handle(start.Add(time.Duration(i)*time.Second), packet(asker, uint32(i)), f)
-		if len(r.recent) > maxDuplicates {
-			t.Fatalf("%d traces are remembered", len(r.recent))
+		r.Handle(time.Duration(i)*time.Second, packet(asker, uint32(i)), f)
+		if len(r.recent.at) > maxDuplicates {
+			t.Fatalf("%d traces are remembered", len(r.recent.at))
 		}
 	}
 }
@@ -544,8 +583,8 @@ func TestNeighbors(t *testing.T) {
 	f := newFake()
 	f.interfaces[0].Flags = dvmrp.FlagPIM | dvmrp.FlagQuerier
 	f.interfaces = append(f.interfaces,
-		Interface{ID: 5, Local: ip("10.3.0.1"), Remote: ip("10.5.0.9"), Metric: 1, Threshold: 32, Flags: dvmrp.FlagTunnel},
-		Interface{ID: 6, Metric: 1, Threshold: 1, Flags: dvmrp.FlagDown | dvmrp.FlagDisabled, Neighbors: []netip.Addr{ip("10.6.0.1")}},
+		KernelInterface{5, Interface{Local: ip("10.3.0.1"), Remote: ip("10.5.0.9"), Metric: 1, Threshold: 32, Flags: dvmrp.FlagTunnel}},
+		KernelInterface{6, Interface{Metric: 1, Threshold: 1, Flags: dvmrp.FlagDown | dvmrp.FlagDisabled, Neighbors: []netip.Addr{ip("10.6.0.1")}}},
 	)
 	for _, c := range []struct {
 		name string
@@ -562,8 +601,8 @@ func TestNeighbors(t *testing.T) {
 			{Local: ip("10.2.0.1"), Metric: 1, Threshold: 1, Neighbors: []netip.Addr{upRouter}},
 		}},
 	} {
-		r := New(rand.New(rand.NewPCG(1, 2)))
-		got := r.Handle(start, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, c.code)}, f)
+		r := newKernel()
+		got := r.Handle(0, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, c.code)}, f)
 		if got.Outcome != Answered || len(got.Send) != 1 {
 			t.Fatalf("%s: %+v", c.name, got)
 		}
@@ -576,7 +615,7 @@ func TestNeighbors(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", c.name, diff)
 		}
 		// The answer comes from the address that was asked, so that the asker can match it.
-		if s := got.Send[0]; s.To != asker || s.Source != ip("10.2.0.1") || s.After != 0 || s.Interface != 0 {
+		if s := got.Send[0]; s.To != asker || s.Source != ip("10.2.0.1") || got.After != 0 || s.Interface != 0 {
 			t.Errorf("%s: sent %+v", c.name, s)
 		}
 	}
@@ -587,8 +626,8 @@ func TestNeighborsNone(t *testing.T) {
 	f := newFake()
 	f.interfaces = nil
 	for _, code := range []dvmrp.Code{dvmrp.CodeAskNeighbors, dvmrp.CodeAskNeighbors2} {
-		r := New(rand.New(rand.NewPCG(1, 2)))
-		got := r.Handle(start, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, code)}, f)
+		r := newKernel()
+		got := r.Handle(0, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, code)}, f)
 		if len(got.Send) != 1 || len(got.Send[0].Message) != dvmrp.HeaderLen {
 			t.Errorf("%v: %+v", code, got)
 		}
@@ -600,8 +639,8 @@ func TestNeighborsSplit(t *testing.T) {
 	for i := range 200 {
 		f.interfaces[1].Neighbors = append(f.interfaces[1].Neighbors, netip.AddrFrom4([4]byte{10, 3, 0, byte(i + 10)}))
 	}
-	r := New(rand.New(rand.NewPCG(1, 2)))
-	got := r.Handle(start, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}, f)
+	r := newKernel()
+	got := r.Handle(0, Packet{From: asker, To: ip("10.2.0.1"), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}, f)
 	// 12 bytes of the first record, then 8 + 4n: 122 of 200 fit, then 78.
 	var counts []string
 	for _, s := range got.Send {
@@ -642,8 +681,8 @@ func TestNeighborsPolicy(t *testing.T) {
 		{"DVMRP routers", "10.3.0.7", "224.0.0.4", Answered, "10.3.0.1", true},
 		{"all routers, from another link", "10.2.0.7", "224.0.0.2", Forbidden, "", false},
 	} {
-		r := New(rand.New(rand.NewPCG(1, 2)))
-		got := r.Handle(start, Packet{From: ip(c.from), To: ip(c.to), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}, newFake())
+		r := newKernel()
+		got := r.Handle(0, Packet{From: ip(c.from), To: ip(c.to), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}, newFake())
 		if got.Outcome != c.outcome || (len(got.Send) == 1) != (c.outcome == Answered) {
 			t.Errorf("%s: got %v and %d packets, want %v", c.name, got.Outcome, len(got.Send), c.outcome)
 			continue
@@ -652,14 +691,14 @@ func TestNeighborsPolicy(t *testing.T) {
 			continue
 		}
 		s := got.Send[0]
-		if s.To != ip(c.from) || s.Source != ip(c.source) || (s.After > 0) != c.jitter || s.After >= maxJitter {
+		if s.To != ip(c.from) || s.Source != ip(c.source) || (got.After > 0) != c.jitter || got.After >= maxJitter {
 			t.Errorf("%s: sent %+v", c.name, s)
 		}
 	}
 	bad := ask(t, dvmrp.CodeAskNeighbors2)
 	bad[7]++
-	r := New(rand.New(rand.NewPCG(1, 2)))
-	if got := r.Handle(start, Packet{From: asker, To: ip("10.3.0.1"), Interface: 2, Message: bad}, newFake()); got.Outcome != Damaged {
+	r := newKernel()
+	if got := r.Handle(0, Packet{From: asker, To: ip("10.3.0.1"), Interface: 2, Message: bad}, newFake()); got.Outcome != Damaged {
 		t.Errorf("wrong checksum: %v", got.Outcome)
 	}
 }
@@ -672,11 +711,11 @@ func TestFlood(t *testing.T) {
 	for i := range 200 {
 		f.interfaces[1].Neighbors = append(f.interfaces[1].Neighbors, netip.AddrFrom4([4]byte{10, 3, 0, byte(i + 10)}))
 	}
-	r := New(rand.New(rand.NewPCG(1, 2)))
+	r := newKernel()
 	m := query()
 	sent := 0
 	for i := range seconds * perSecond {
-		now := start.Add(time.Duration(i) * time.Second / perSecond)
+		now := time.Duration(i) * time.Second / perSecond
 		p := Packet{Time: arrival, From: asker, To: ip("10.3.0.1"), Interface: 2, Message: ask(t, dvmrp.CodeAskNeighbors2)}
 		if i%2 == 0 {
 			m.QueryID = uint32(i)
@@ -684,7 +723,8 @@ func TestFlood(t *testing.T) {
 		}
 		sent += len(r.Handle(now, p, f).Send)
 	}
-	if limit := burst + seconds*packetsPerSecond; sent > limit || sent < limit/2 || f.reads > limit {
+	rate := KernelLimits.Near.All
+	if limit := rate.Burst + seconds*rate.PerSecond; sent > limit || sent < limit/2 || f.reads > limit {
 		t.Errorf("%d packets and %d reads in %d s, want at most %d of each", sent, f.reads, seconds, limit)
 	}
 	if c := r.Counts(); c[Limited] == 0 {
@@ -707,9 +747,9 @@ func FuzzHandle(f *testing.F) {
 			igmp.PutChecksum(b)
 		}
 		tables := newFake()
-		r := New(rand.New(rand.NewPCG(1, 2)))
+		r := newKernel()
 		p := Packet{Time: arrival, From: addr(from), To: addr(to), Interface: int(id) + 1, Message: b}
-		for _, s := range r.Handle(start, p, tables).Send {
+		for _, s := range r.Handle(0, p, tables).Send {
 			if len(s.Message) > maxMessage || !igmp.VerifyChecksum(s.Message) {
 				t.Errorf("%d bytes, or a wrong checksum", len(s.Message))
 			}
@@ -718,7 +758,7 @@ func FuzzHandle(f *testing.F) {
 				if s.Interface == 0 || s.TTL == 0 {
 					t.Errorf("multicast to %v, interface %d, TTL %d", s.To, s.Interface, s.TTL)
 				}
-			case !mayAsk(tables.networks, s.To):
+			case !r.mayHear(s.To, tables.networks, tables):
 				t.Errorf("a packet for %v", s.To)
 			}
 		}
