@@ -537,7 +537,7 @@ func TestHostReports(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, c := range m.Records {
-					lines = append(lines, fmt.Sprint(p.To, " ", c.Type, " ", c.Group, c.Sources))
+					lines = append(lines, fmt.Sprintf("%v %v %v%v", p.To, c.Type, c.Group, c.Sources))
 				}
 			default:
 				lines = append(lines, fmt.Sprint(p.To, " ", igmp.Type(p.Message[0])))
