@@ -12,6 +12,19 @@ import (
 // grafts.
 type trees struct{ p *Protocol }
 
+// Route implements [mfc.Protocol].
+func (p *Protocol) Route(net netip.Prefix) (mfc.Route, bool) {
+	r := p.routeOf(net)
+	if r == nil || !r.isReachable() {
+		return mfc.Route{}, false
+	}
+	route := mfc.Route{Net: net, In: r.parent.ID}
+	if r.gateway != nil {
+		route.Gateway = r.gateway.addr
+	}
+	return route, true
+}
+
 // Downstream implements [mfc.Protocol].
 func (p *Protocol) Downstream(e *mfc.Entry, link host.Interface) bool { return false }
 

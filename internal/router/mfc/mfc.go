@@ -27,8 +27,11 @@ type Protocol interface {
 	// RPF returns where the packets of a source come from; ok is false if there is
 	// no route.
 	RPF(source netip.Addr) (r Route, ok bool)
+	// Route returns where the packets of exactly this network come from; ok is
+	// false if it has no route of its own. For every r of RPF, Route(r.Net) is r.
+	Route(net netip.Prefix) (r Route, ok bool)
 	// NewFlow is told an entry that was made, or whose upstream has changed: then
-	// what was sent to the old upstream is forgotten.
+	// nothing is known of what the upstream router sends.
 	NewFlow(now time.Duration, e *Entry)
 	// Forwarder reports whether this router brings packets of e to the hosts on a
 	// link: it is the designated forwarder there, and the link is not the incoming
@@ -38,15 +41,17 @@ type Protocol interface {
 	// has not pruned it.
 	Downstream(e *Entry, link host.Interface) bool
 	// OutputsEmpty is told that nobody wants packets of e any more, OutputsNonEmpty
-	// that somebody does again.
+	// that somebody does. A new entry is one that nobody wants.
 	OutputsEmpty(now time.Duration, e *Entry)
 	OutputsNonEmpty(now time.Duration, e *Entry)
 	// WrongVif is told that a packet of e came in on another link than e.In.
 	WrongVif(now time.Duration, e *Entry, source netip.Addr, link host.Interface)
-	// Progress is told that packets of e came since it was asked last, though
-	// nobody wants them.
+	// Progress is told that packets of e came from upstream, though nobody wants
+	// them: the first one, the first one after [Cache.Flush], and now and then while
+	// they go on.
 	Progress(now time.Duration, e *Entry)
 	// Hold returns until when the protocol needs e, whether packets come or not.
+	// When that time has come, it calls [Cache.Flush] or [Cache.DownstreamChanged].
 	Hold(e *Entry) time.Duration
 	// Drop is told that e is no more.
 	Drop(now time.Duration, e *Entry)

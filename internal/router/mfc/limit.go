@@ -1,0 +1,90 @@
+package mfc
+
+import (
+	"net/netip"
+	"time"
+)
+
+const (
+	// maxShare is the part of all flows that one source network may have, so that
+	// somebody who makes up sources in his own network leaves room for the others.
+	maxShare = 2 // half of them
+	// maxVictims is how many flows are looked at to find one that may go.
+	maxVictims = 16
+	// minIdle is how long a flow with outputs must have been without packets to
+	// make room for a new one.
+	minIdle = 10 * time.Second
+	// alarmInterval is between two complaints about a bound.
+	alarmInterval = 10 * time.Second
+)
+
+// makeRoom reports whether there is room for another flow from net, after it took
+// away an old one if need be: one that leads nowhere, or without packets.
+func (c *Cache) makeRoom(now time.Duration, net netip.Prefix) bool {
+	ok := c.makeRoomInNet(now, net) && (len(c.order) < c.limit || c.evict(now, nil)) &&
+		(len(c.all) < c.limit || c.evictEntry(now))
+	if !ok {
+		c.stats.Refused++
+		if now >= c.alarm {
+			c.alarm = now + alarmInterval
+			c.env.Log.Cache.Error("no room for another forwarding entry", "network", net,
+				"bound", c.limit, "entries", len(c.order), "refused", c.stats.Refused, "evicted", c.stats.Evicted)
+		}
+	}
+	return ok
+}
+
+func (c *Cache) makeRoomInNet(now time.Duration, net netip.Prefix) bool {
+	n, ok := c.nets.Get(net)
+	return !ok || n.flows < max(1, c.limit/maxShare) || c.evict(now, n)
+}
+
+// evict removes a flow that matters least, of net unless it is nil. It reports
+// whether it found one.
+func (c *Cache) evict(now time.Duration, net *network) bool {
+	for range min(maxVictims, len(c.order)) {
+		c.victim++
+		if c.victim >= len(c.order) {
+			c.victim = 0
+		}
+		f := c.order[c.victim]
+		e := f.entry
+		if net != nil && e.home != net || !c.mayGo(now, f) {
+			continue
+		}
+		c.stats.Evicted++
+		c.remove(now, f)
+		c.release(now, e)
+		return true
+	}
+	return false
+}
+
+// mayGo reports whether f may make room for another flow.
+func (c *Cache) mayGo(now time.Duration, f *flow) bool {
+	if len(f.outputs) == 0 {
+		return true
+	}
+	if now-f.used < minIdle {
+		return false
+	}
+	c.count(now, f)
+	return f.used < now
+}
+
+// evictEntry drops an entry without flows, which is kept only for what neighbours
+// have said. It reports whether it found one.
+func (c *Cache) evictEntry(now time.Duration) bool {
+	for range min(maxVictims, len(c.all)) {
+		c.victimEntry++
+		if c.victimEntry >= len(c.all) {
+			c.victimEntry = 0
+		}
+		if e := c.all[c.victimEntry]; e.first == nil {
+			c.stats.Evicted++
+			c.drop(now, e)
+			return true
+		}
+	}
+	return false
+}
