@@ -2,6 +2,7 @@ package plane
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -19,7 +20,13 @@ type Link struct {
 	// Up is whether packets can pass: set up, and with a carrier.
 	Up           bool
 	PointToPoint bool
-	Addresses    []Address // IPv4
+	// Multicast is whether it can carry multicast, Loopback whether it leads back
+	// to this host.
+	Multicast, Loopback bool
+	// Virtual is whether a program is behind it: a TUN device, or the register
+	// interface of a PIM router.
+	Virtual   bool
+	Addresses []Address // IPv4
 }
 
 // Address is an address of a link with the network that it is on.
@@ -44,7 +51,10 @@ type Hop struct {
 }
 
 // Links looks at interfaces, addresses and unicast routes.
-type Links struct{ handle *netlink.Handle }
+type Links struct {
+	handle  *netlink.Handle
+	sockets netlinkSockets
+}
 
 // OpenLinks opens a netlink socket.
 func OpenLinks() (*Links, error) {
@@ -52,64 +62,29 @@ func OpenLinks() (*Links, error) {
 	if err != nil {
 		return nil, &Error{"open", "netlink", err}
 	}
-	return &Links{h}, nil
+	sockets, err := openNetlink()
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return &Links{h, sockets}, nil
 }
 
-// Close closes the socket.
-func (l *Links) Close() { l.handle.Close() }
+// Close closes the sockets.
+func (l *Links) Close() {
+	l.handle.Close()
+	l.sockets.close()
+}
 
 // List returns all interfaces in the order of their indexes.
 func (l *Links) List() ([]Link, error) {
-	links, err := retry(l.handle.LinkList)
+	links, err := dumpLinks(l.sockets)
 	if err != nil {
-		return nil, &Error{"list", "interfaces", err}
+		return nil, err
 	}
-	addrs, err := retry(func() ([]netlink.Addr, error) { return l.handle.AddrList(nil, netlink.FAMILY_V4) })
-	if err != nil {
-		return nil, &Error{"list", "addresses", err}
-	}
-	var list []Link
-	for _, link := range links {
-		a := link.Attrs()
-		list = append(list, Link{
-			Index: a.Index, Name: a.Name,
-			Up:           a.Flags&net.FlagUp != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
-			PointToPoint: a.Flags&net.FlagPointToPoint != 0,
-		})
-	}
+	list := slices.Collect(maps.Values(links))
 	slices.SortFunc(list, func(a, b Link) int { return a.Index - b.Index })
-	for _, a := range addrs {
-		i := slices.IndexFunc(list, func(l Link) bool { return l.Index == a.LinkIndex })
-		addr, ok := netip.AddrFromSlice(a.IP.To4())
-		if i >= 0 && ok {
-			list[i].Addresses = append(list[i].Addresses, Address{addr, onLink(addr, &a)})
-		}
-	}
 	return list, nil
-}
-
-// onLink returns what is reached through an address without a gateway.
-func onLink(addr netip.Addr, a *netlink.Addr) netip.Prefix {
-	bits, _ := a.Mask.Size()
-	if a.Peer != nil {
-		if peer, ok := netip.AddrFromSlice(a.Peer.IP.To4()); ok {
-			addr = peer
-			bits, _ = a.Peer.Mask.Size()
-		}
-	}
-	return netip.PrefixFrom(addr, bits).Masked()
-}
-
-// dumpTries is how often a list is read again that changed meanwhile.
-const dumpTries = 3
-
-func retry[T any](list func() ([]T, error)) (result []T, err error) {
-	for range dumpTries {
-		if result, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
-	return result, err
 }
 
 // Route returns the unicast route to an address; ok is false if there is none

@@ -218,9 +218,9 @@ func TestLinks(t *testing.T) {
 	check(t, eth1.AddAddress(netip.MustParsePrefix("10.0.3.1/28")))
 	prefix := netip.MustParsePrefix
 	want := []plane.Link{
-		{Index: 1, Name: "lo", Up: true, Addresses: []plane.Address{{ip("127.0.0.1"), prefix("127.0.0.0/8")}}},
-		{Index: eth0.Index, Name: "eth0", Up: true, Addresses: []plane.Address{{ip("10.0.1.2"), prefix("10.0.1.0/24")}}},
-		{Index: eth1.Index, Name: "eth1", Up: true, Addresses: []plane.Address{{ip("10.0.2.2"), prefix("10.0.2.0/24")}, {ip("10.0.3.1"), prefix("10.0.3.0/28")}}},
+		{Index: 1, Name: "lo", Up: true, Loopback: true, Addresses: []plane.Address{{ip("127.0.0.1"), prefix("127.0.0.0/8")}}},
+		{Index: eth0.Index, Name: "eth0", Up: true, Multicast: true, Addresses: []plane.Address{{ip("10.0.1.2"), prefix("10.0.1.0/24")}}},
+		{Index: eth1.Index, Name: "eth1", Up: true, Multicast: true, Addresses: []plane.Address{{ip("10.0.2.2"), prefix("10.0.2.0/24")}, {ip("10.0.3.1"), prefix("10.0.3.0/28")}}},
 	}
 	compare := func(what string) {
 		t.Helper()

@@ -21,6 +21,8 @@ const (
 	receiveBuffer = 1 << 20
 	// maxPacket is the longest packet that is received, header included.
 	maxPacket = 64 << 10
+	// minHeader is the length of an IPv4 header without options.
+	minHeader = 20
 	// maxControl has room for the interface and the time of a packet.
 	maxControl = 128
 	// controlTOS marks network control traffic (CS6), as mrouted does.
@@ -46,6 +48,7 @@ type Datagram struct {
 	IfIndex int
 	TTL     uint8
 	Loop    bool // whether this host hears its own multicast
+	Alert   bool // whether it has the Router Alert option (RFC 2113)
 	Message []byte
 }
 
@@ -72,7 +75,13 @@ func Listen(protocol int, types ...byte) (*Socket, error) {
 	}
 	s := &Socket{conn: conn, object: object, buffer: make([]byte, maxPacket), oob: make([]byte, maxControl)}
 	if s.raw, err = conn.SyscallConn(); err == nil {
-		err = s.control(func(fd int) error { return setUp(fd, types) })
+		var filter *unix.SockFprog
+		if len(types) > 0 {
+			filter, err = typeFilter(types)
+		}
+		if err == nil {
+			err = s.control(func(fd int) error { return setUp(fd, receiveBuffer, filter) })
+		}
 	}
 	if err != nil {
 		conn.Close()
@@ -81,7 +90,9 @@ func Listen(protocol int, types ...byte) (*Socket, error) {
 	return s, nil
 }
 
-func setUp(fd int, types []byte) error {
+// setUp sets the options of a raw socket that sends and receives. The filter is nil
+// if all packets are wanted.
+func setUp(fd, buffer int, filter *unix.SockFprog) error {
 	for _, o := range []struct {
 		name              string
 		level, opt, value int
@@ -97,18 +108,9 @@ func setUp(fd int, types []byte) error {
 			return os.NewSyscallError("set "+o.name, err)
 		}
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		// The usual way has a limit, net.core.rmem_max, and needs no privilege.
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
-			return os.NewSyscallError("set SO_RCVBUF", err)
-		}
-	}
-	if len(types) == 0 {
+	setReceiveBuffer(fd, buffer)
+	if filter == nil {
 		return nil
-	}
-	filter, err := typeFilter(types)
-	if err != nil {
-		return err
 	}
 	return os.NewSyscallError("set SO_ATTACH_FILTER", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, filter))
 }
@@ -124,15 +126,7 @@ func typeFilter(types []byte) (*unix.SockFprog, error) {
 		program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(t), SkipTrue: uint8(len(types) - i)})
 	}
 	program = append(program, bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: maxPacket})
-	raw, err := bpf.Assemble(program)
-	if err != nil {
-		return nil, err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
+	return assemble(program)
 }
 
 // Receive waits for the next message and fills p, whose Message it reuses. It
@@ -147,50 +141,22 @@ func (s *Socket) Receive(p *Packet) error {
 			return &Error{"receive from", s.object, withoutAddresses(err)}
 		}
 		if p.parse(s.buffer[:n]) {
-			p.control(s.oob[:oobn])
+			p.Time, p.IfIndex = readControl(s.oob[:oobn])
 			return nil
 		}
 	}
 }
 
-// minHeader is the length of an IPv4 header without options.
-const minHeader = 20
-
 // parse takes the IP header off b; it says whether there was one.
 func (p *Packet) parse(b []byte) bool {
-	if len(b) < minHeader || b[0]>>4 != 4 {
-		return false
-	}
-	n := int(b[0]&0x0f) * 4
-	if n < minHeader || n > len(b) {
+	n := headerLen(b)
+	if n == 0 {
 		return false
 	}
 	p.From = netip.AddrFrom4([4]byte(b[12:]))
 	p.To = netip.AddrFrom4([4]byte(b[16:]))
 	p.Message = append(p.Message[:0], b[n:]...)
 	return true
-}
-
-// control takes time and interface from what the kernel says beside a packet.
-func (p *Packet) control(b []byte) {
-	p.Time, p.IfIndex = time.Now(), 0
-	messages, err := unix.ParseSocketControlMessage(b)
-	if err != nil {
-		return
-	}
-	for _, m := range messages {
-		switch {
-		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS:
-			switch len(m.Data) { // a timespec of longs
-			case 16:
-				p.Time = time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-			case 8:
-				p.Time = time.Unix(int64(binary.NativeEndian.Uint32(m.Data)), int64(binary.NativeEndian.Uint32(m.Data[4:])))
-			}
-		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
-			p.IfIndex = int(int32(binary.NativeEndian.Uint32(m.Data)))
-		}
-	}
 }
 
 // Send sends d.
@@ -206,25 +172,46 @@ func (s *Socket) Send(d Datagram) error {
 		}
 		s.loop = d.Loop
 	}
-	info := unix.Inet4Pktinfo{Ifindex: int32(d.IfIndex)}
-	if d.Source.IsValid() {
-		info.Spec_dst = d.Source.As4()
-	}
-	oob := append(unix.PktInfo4(&info), ttlControl(d.TTL)...)
+	oob := d.appendControl(nil)
 	if _, _, err := s.conn.WriteMsgIP(d.Message, oob, &net.IPAddr{IP: d.To.AsSlice()}); err != nil {
 		return &Error{"send to", d.To.String(), withoutAddresses(err)}
 	}
 	return nil
 }
 
-// ttlControl asks for the TTL of one packet.
-func ttlControl(ttl uint8) []byte {
-	b := make([]byte, unix.CmsgSpace(4))
-	h := unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: unix.IP_TTL}
-	h.SetLen(unix.CmsgLen(4))
-	// An error is not possible: the header fits.
-	n, _ := binary.Encode(b, binary.NativeEndian, h)
-	binary.NativeEndian.PutUint32(b[n:], uint32(ttl))
+// appendControl appends what the kernel is told beside the message.
+func (d *Datagram) appendControl(b []byte) []byte {
+	b = d.appendInterface(b)
+	var ttl [4]byte
+	binary.NativeEndian.PutUint32(ttl[:], uint32(d.TTL))
+	b = appendControl(b, unix.IP_TTL, ttl[:])
+	if d.Alert {
+		b = appendControl(b, unix.IP_RETOPTS, []byte{optionAlert, 4, 0, 0})
+	}
+	return b
+}
+
+// appendInterface appends the interface and the source.
+func (d *Datagram) appendInterface(b []byte) []byte {
+	info := [unix.SizeofInet4Pktinfo]byte{}
+	binary.NativeEndian.PutUint32(info[:], uint32(d.IfIndex))
+	if d.Source.IsValid() {
+		source := d.Source.As4()
+		copy(info[4:], source[:])
+	}
+	return appendControl(b, unix.IP_PKTINFO, info[:])
+}
+
+// appendControl appends a control message of level IPPROTO_IP: a struct cmsghdr and
+// the data, padded.
+func appendControl(b []byte, kind int, data []byte) []byte {
+	start := len(b)
+	b = append(b, make([]byte, unix.CmsgSpace(len(data)))...)
+	h := unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: int32(kind)}
+	h.SetLen(unix.CmsgLen(len(data)))
+	// An error is not possible: there is room for the header.
+	_, _ = binary.Encode(b[start:], binary.NativeEndian, h)
+	copy(b[start+unix.CmsgLen(0):], data)
 	return b
 }
 
