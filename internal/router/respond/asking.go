@@ -22,14 +22,14 @@ var (
 	classE    = netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4) // RFC 1112 section 4
 )
 
-// isHost reports whether addr can be that of one host.
-func isHost(addr netip.Addr) bool {
+// IsHost reports whether addr can be that of one host, by its form.
+func IsHost(addr netip.Addr) bool {
 	return addr.Is4() && !addr.IsMulticast() && !thisHost.Contains(addr) && !classE.Contains(addr)
 }
 
 // standing says what addr is, whose question came by an interface.
 func (r *Responder) standing(addr netip.Addr, id int, networks []Network, t Tables) standing {
-	if !isHost(addr) {
+	if !IsHost(addr) {
 		return stranger
 	}
 	if addr.IsLoopback() {

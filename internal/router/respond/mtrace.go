@@ -128,7 +128,7 @@ func origin(networks []Network, id int, t Tables) (int, error) {
 	return 0, errNoLink
 }
 
-func isUnicast(a netip.Addr) bool { return isHost(a) && !a.IsLoopback() }
+func isUnicast(a netip.Addr) bool { return IsHost(a) && !a.IsLoopback() }
 
 // admit decides on the addresses of a query or request: Answered lets it in,
 // Prohibited says that the trace ends here.
@@ -153,7 +153,7 @@ func (r *Responder) admit(m *mtrace.Message, p Packet, networks []Network, t Tab
 	case asker != stranger:
 	case request && t.Neighbor(p.From):
 		asker = far
-	case request && !p.To.IsMulticast() && !m.Response.IsMulticast() && isHost(p.From):
+	case request && !p.To.IsMulticast() && !m.Response.IsMulticast() && IsHost(p.From):
 		// A router passes on what somebody asked who may ask, and is no neighbour
 		// that might: the trace cannot go on this way.
 		return Prohibited, far
@@ -240,6 +240,9 @@ func look(m *mtrace.Message, p Packet, t Tables, networks []Network) (hop, error
 	h.block.Mask = mtrace.NewMask(path.Bits)
 	if path.GroupOnly {
 		h.block.Mask = mtrace.MaskGroupOnly
+	}
+	if path.SubnetCount {
+		h.block.Mask |= mtrace.MaskSubnetCount
 	}
 	h.lastHop = out != 0 && enabled.out && onLink && out != path.In && path.LastHop
 	h.block.Code = code(m, out, &path, enabled, h.lastHop)

@@ -62,10 +62,12 @@ type Path struct {
 	// Bits is the length of the source's network.
 	Bits     int
 	Protocol mtrace.Protocol
-	// Packets counts them; it is [mtrace.Unknown] if nobody does. GroupOnly is
-	// whether the group alone decided.
-	Packets   uint32
-	GroupOnly bool
+	// Packets counts them; it is [mtrace.Unknown] if nobody does. SubnetCount is
+	// whether those of others in the network count, too; GroupOnly is whether the
+	// group alone decided.
+	Packets     uint32
+	SubnetCount bool
+	GroupOnly   bool
 	// TTL is what they must exceed to leave by Flow.Out; 0: they do not leave.
 	TTL uint8
 	// Threshold is that of Flow.Out, whether they leave or not.
