@@ -37,6 +37,7 @@ type router struct {
 	out     host.Actions
 	now     time.Duration
 	changes []string // of what changed was told
+	when    []string // the same with times
 	sent    []string // queries, as text
 	log     strings.Builder
 }
@@ -65,6 +66,7 @@ func start(tb testing.TB, edit ...func(*host.Settings)) *router {
 			r.tb.Errorf("changed at %v was told %v", r.now, now)
 		}
 		r.changes = append(r.changes, fmt.Sprintf("%d %v", link, group))
+		r.when = append(r.when, fmt.Sprintf("%v %v", now, group))
 	})
 	s := defaults()
 	for _, e := range edit {

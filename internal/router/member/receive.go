@@ -158,31 +158,27 @@ func (l *link) record(now time.Duration, from netip.Addr, t igmp.RecordType, add
 	return g
 }
 
-// translate returns what a record means where an older version is spoken: 0 if
-// nothing.
+// translate returns what a record means where an older version is spoken for the
+// group, or on the link: 0 if nothing.
 func (l *link) translate(version uint8, t igmp.RecordType, named []uint32) (igmp.RecordType, []uint32) {
 	if version == 3 {
 		return t, named
+	}
+	if l.version() < 3 && t != igmp.BlockOldSources && len(named) > 0 {
+		// Hosts are not to name sources there: who wants some, wants the group.
+		return igmp.ModeIsExclude, nil
 	}
 	switch t {
 	case igmp.BlockOldSources:
 		return 0, nil
 	case igmp.ChangeToExclude:
-		named = nil
+		return t, nil
 	case igmp.ChangeToInclude:
-		if version == 1 && (l.version() > 1 || len(named) == 0) {
+		if version == 1 {
 			return 0, nil
 		}
 	}
-	if l.version() == 3 {
-		return t, named
-	}
-	// The hosts of the link are not to name sources: who wants some, wants the
-	// group.
-	if t == igmp.ModeIsExclude || t == igmp.ChangeToExclude || len(named) > 0 {
-		return igmp.ModeIsExclude, nil
-	}
-	return t, nil
+	return t, named
 }
 
 // join makes a group that a host wants; nil if there are too many.
