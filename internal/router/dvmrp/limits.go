@@ -37,6 +37,7 @@ const (
 	floodTime = 140 * time.Second
 	// sweepInterval is how long it takes to look after every route once.
 	sweepInterval = 10 * time.Second
+	sweepStep     = time.Second
 )
 
 // Times of changes.
@@ -70,6 +71,8 @@ const (
 	surgeTime   = time.Minute
 	// alarmInterval is between two log entries of one kind about a bound.
 	alarmInterval = time.Minute
+	// minQueue is how long a queue may get before it is cleaned.
+	minQueue = 1024
 	// workRoutes is how many routes are looked after in one turn, and blastedTurn
 	// how many reports that waited are read.
 	workRoutes  = 2000

@@ -2,7 +2,11 @@ package dvmrp
 
 import (
 	"net/netip"
+	"slices"
+	"time"
 
+	"mbone/internal/router/host"
+	"mbone/internal/router/timer"
 	"mbone/proto/dvmrp"
 )
 
@@ -19,6 +23,18 @@ type neighbor struct {
 	young bool
 	// gone is whether it is lost. What refers to it yet has to be cleaned.
 	gone bool
+
+	// generation is that of its probes.
+	generation uint32
+	// since is when it was first heard, or started again; peered when it became a
+	// peer.
+	since, peered time.Duration
+	// heard is when it last sent a probe or report, probed when a probe.
+	heard, probed time.Duration
+	expiry        timer.Timer
+
+	rhythm  rhythm
+	inquiry inquiry
 }
 
 // State says how far a neighbour has come.
@@ -37,3 +53,183 @@ func (s State) String() string { return [...]string{"waiting", "one-way", "too-o
 
 // isPeer reports whether routes are exchanged with the neighbour.
 func (n *neighbor) isPeer() bool { return n.state == Peer && !n.gone }
+
+// keepsToDraft reports whether a version is one with which routes are exchanged
+// only after both sides have heard each other: 3.255 and 4 to 9. All others do not
+// expect it.
+func keepsToDraft(v dvmrp.Version) bool { return v.Compliant() || v.Major > 3 && v.Major < 10 }
+
+// canPrune reports whether a router prunes. Those before 3.5 do, and do not say so.
+func canPrune(v dvmrp.Version) bool {
+	return v.Capabilities&dvmrp.CapPrune != 0 || v.Major == 3 && v.Minor < 5
+}
+
+// receiveProbe takes a probe.
+func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
+	if err := p.probe.Parse(packet.Message); err != nil {
+		p.refuse(Malformed, l, packet)
+		return
+	}
+	probe := &p.probe
+	hearsUs := !probe.Version.ProbeData() || slices.ContainsFunc(probe.Neighbors, l.Owns)
+	n := l.neighbor(packet.From)
+	if n != nil && (n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor) {
+		p.lose(n, "its version changed")
+		n = nil
+	}
+	if n == nil {
+		if n = p.meet(l, packet, probe.Version, hearsUs); n == nil {
+			return
+		}
+		n.generation = probe.GenID
+	} else {
+		n.version = probe.Version
+		if n.generation != probe.GenID {
+			p.restarted(n, probe.GenID)
+		}
+		n = p.advance(n, hearsUs)
+	}
+	p.observeProbe(n)
+	p.keep(n)
+	p.inquire(n)
+}
+
+// meet notes a router that was not known. It returns nil if there are too many.
+func (p *Protocol) meet(l *link, packet *host.Packet, v dvmrp.Version, hearsUs bool) *neighbor {
+	if p.neighbors >= p.settings.Limits.Neighbors || len(l.neighbors) >= maxLinkNeighbors {
+		p.refuse(TooManyNeighbors, l, packet)
+		p.alarm(neighborsAlarm, p.env.Log.Neighbors, "too many neighbors: a new one is ignored",
+			"interface", l.Name, "neighbor", packet.From, "neighbors", p.neighbors)
+		return nil
+	}
+	n := p.addNeighbor(l, packet.From, v)
+	p.env.Log.Neighbors.Info("heard a neighbor", "interface", l.Name, "neighbor", n.addr, "version", v)
+	p.begin(n, hearsUs)
+	return n
+}
+
+func (p *Protocol) addNeighbor(l *link, addr netip.Addr, v dvmrp.Version) *neighbor {
+	p.created++
+	p.neighbors++
+	n := &neighbor{link: l, addr: addr, version: v, order: p.created, since: p.now, heard: p.now}
+	n.expiry.Fire = func(now time.Duration) {
+		p.now = now
+		p.lose(n, "it was silent for too long")
+	}
+	i, _ := l.find(addr)
+	l.neighbors = slices.Insert(l.neighbors, i, n)
+	return n
+}
+
+// begin gives a new neighbour its first state.
+func (p *Protocol) begin(n *neighbor, hearsUs bool) {
+	switch {
+	case !canPrune(n.version) && !n.link.AllowNonpruners:
+		n.state = TooOld
+		p.env.Log.Neighbors.Warn("a neighbor cannot prune: it is ignored, see allow-nonpruners",
+			"interface", n.link.Name, "neighbor", n.addr, "version", n.version)
+		p.requestProbe(n.link)
+	case keepsToDraft(n.version) && !hearsUs:
+		n.state = Waiting
+		p.requestProbe(n.link)
+	default:
+		p.accept(n)
+	}
+}
+
+// advance gives a known neighbour its state after a further probe. It returns the
+// neighbour, which is another one if it has ceased to be a peer.
+func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
+	old := !canPrune(n.version) && !n.link.AllowNonpruners
+	switch {
+	case n.state == TooOld && !old:
+		p.begin(n, hearsUs)
+	case n.state == TooOld:
+	case n.state == Peer && old:
+		n = p.demote(n, TooOld, "it cannot prune any more")
+	case n.state == Peer && !hearsUs && p.now-n.since > oneWayGrace:
+		n = p.demote(n, OneWay, "it does not hear this router")
+	case n.state == Peer:
+	case hearsUs:
+		p.accept(n)
+	case n.state == Waiting && p.now-n.since >= fastProbeInterval/2:
+		// Not one that was sent before it could hear this router.
+		n.state = OneWay
+		p.env.Log.Neighbors.Info("a neighbor does not seem to hear this router",
+			"interface", n.link.Name, "neighbor", n.addr)
+	}
+	return n
+}
+
+// accept makes a neighbour a peer: the whole table is told on the link.
+func (p *Protocol) accept(n *neighbor) {
+	n.state = Peer
+	n.peered, n.young = p.now, true
+	n.link.peers++
+	p.env.Log.Neighbors.Info("neighbor is up", "interface", n.link.Name, "neighbor", n.addr)
+	p.review.neighbor(p, n)
+	p.greet(n.link)
+}
+
+// restarted is called if a neighbour has started again: it has forgotten all.
+func (p *Protocol) restarted(n *neighbor, generation uint32) {
+	n.generation = generation
+	n.since = p.now
+	n.rhythm, n.inquiry = rhythm{}, inquiry{}
+	if !n.isPeer() {
+		p.requestProbe(n.link)
+		return
+	}
+	p.env.Log.Neighbors.Info("neighbor has started again", "interface", n.link.Name, "neighbor", n.addr)
+	n.peered, n.young = p.now, true
+	p.neighborChanged(p.now, n)
+	p.review.neighbor(p, n)
+	p.greet(n.link)
+}
+
+// demote makes a peer a neighbour that is none, which is another object: what
+// refers to the old one is cleaned as if it were lost.
+func (p *Protocol) demote(n *neighbor, to State, why string) *neighbor {
+	p.lose(n, why)
+	again := p.addNeighbor(n.link, n.addr, n.version)
+	again.state, again.generation = to, n.generation
+	p.requestProbe(again.link)
+	return again
+}
+
+// lose forgets a neighbour. Its routes are gone from now on.
+func (p *Protocol) lose(n *neighbor, why string) {
+	p.env.Timers.Stop(&n.expiry)
+	l := n.link
+	i, _ := l.find(n.addr)
+	l.neighbors = slices.Delete(l.neighbors, i, i+1)
+	p.neighbors--
+	wasPeer := n.isPeer()
+	n.gone = true
+	p.env.Log.Neighbors.Info("neighbor is lost", "interface", l.Name, "neighbor", n.addr, "state", n.state, "reason", why)
+	if !wasPeer {
+		return
+	}
+	l.peers--
+	p.neighborChanged(p.now, n)
+	p.review.neighbor(p, n)
+}
+
+// keep puts off when a neighbour is given up.
+func (p *Protocol) keep(n *neighbor) {
+	n.heard = p.now
+	p.env.Timers.Set(&n.expiry, p.now+n.timeout())
+}
+
+// timeout returns after how long a silence the neighbour is lost.
+func (n *neighbor) timeout() time.Duration {
+	switch {
+	case n.link.NeighborTimeout > 0:
+		return n.link.NeighborTimeout
+	case n.rhythm.sure():
+		return n.rhythm.interval * 7 / 2
+	case n.version.ProbeData():
+		return neighborTimeout
+	}
+	return oldNeighborTimeout
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"mbone/internal/router/mfc"
 	"mbone/proto/dvmrp"
 )
 
@@ -42,6 +43,15 @@ type report struct {
 // isReachable reports whether there is a way to the network.
 func (r *route) isReachable() bool {
 	return r.metric < dvmrp.Infinity && (r.gateway == nil || !r.gateway.gone)
+}
+
+// incoming returns where the packets of a reachable route come from.
+func (r *route) incoming() mfc.Route {
+	in := mfc.Route{Net: r.prefix, In: r.parent.ID}
+	if r.gateway != nil {
+		in.Gateway = r.gateway.addr
+	}
+	return in
 }
 
 // find returns where the report of n is, or would be.
@@ -109,7 +119,8 @@ func (r *route) dominant(l *link) *neighbor {
 // said returns what this router says of the cost of r on l, which is not the
 // parent link.
 func (r *route) said(l *link) uint8 {
-	if r.parent != nil && r.parent.NoTransit && l.NoTransit && r.own == nil {
+	if r.parent != nil && r.parent.NoTransit && l.NoTransit && r.own == nil ||
+		l.Filter.Bidir && !accepts(&l.Filter, r.prefix) {
 		return dvmrp.Infinity
 	}
 	return min(r.metric+l.AdvertMetric, dvmrp.Infinity)

@@ -1,0 +1,192 @@
+package dvmrp
+
+import (
+	"time"
+
+	"mbone/internal/router/timer"
+	"mbone/proto/dvmrp"
+)
+
+// choose takes the best way to r by what the neighbours said last.
+//
+// A way that is no worse than the old one cannot lead back here: whoever offers it
+// says less than this router did. After the way got worse that is not sure of one
+// whose report is not below what this router said before, since it may rest on
+// what this router said. It is taken only after everybody had time to hear that
+// the old way is worse ([Protocol.release]).
+func (p *Protocol) choose(r *route) {
+	if r.own != nil {
+		r.floor = 0
+		p.set(r, r.own, nil, r.own.Metric)
+		return
+	}
+	floor := r.floor
+	if floor == 0 {
+		floor = r.metric
+		if floor >= dvmrp.Infinity {
+			floor = 2 * dvmrp.Infinity // everything is below
+		}
+	}
+	var best *report
+	cost := uint8(dvmrp.Infinity)
+	for i := range r.reports {
+		k := &r.reports[i]
+		c := r.cost(k)
+		if c >= dvmrp.Infinity || c > cost {
+			continue
+		}
+		if k.by != r.gateway && k.metric >= floor && k.metric > 1 {
+			continue // only who has the network on a link says 1
+		}
+		if c < cost || p.breaksTie(k, best) {
+			best, cost = k, c
+		}
+	}
+	if cost > r.metric && r.metric < dvmrp.Infinity {
+		r.floor = floor
+	}
+	if best == nil {
+		p.set(r, r.parent, nil, dvmrp.Infinity)
+		return
+	}
+	p.set(r, best.by.link, best.by, cost)
+}
+
+// breaksTie reports whether k wins against best, which costs as much: it was heard
+// lately, and best was not, or else it has the lower address.
+func (p *Protocol) breaksTie(k, best *report) bool {
+	if a, b := p.isSilent(k), p.isSilent(best); a != b {
+		return b
+	}
+	if k.by.addr != best.by.addr {
+		return k.by.addr.Less(best.by.addr)
+	}
+	return k.by.link.ID < best.by.link.ID
+}
+
+func (p *Protocol) isSilent(k *report) bool { return p.now-k.heard >= silence }
+
+// set gives r a way, and tells everybody whom that concerns.
+func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) {
+	if r.parent == parent && r.gateway == gateway && r.metric == metric {
+		return
+	}
+	var room [8]duty
+	before := r.duties(room[:0])
+	reachable := metric < dvmrp.Infinity
+	appears, disappears := reachable && r.metric >= dvmrp.Infinity, !reachable && r.metric < dvmrp.Infinity
+	moved := appears || disappears || r.parent != parent || r.gateway != gateway
+	said := r.parent != parent || r.metric != metric
+	r.parent, r.gateway, r.metric = parent, gateway, metric
+	if appears || disappears {
+		r.since, r.young = p.now, appears
+	}
+	if said {
+		p.changed(r)
+	}
+	if r.floor != 0 {
+		p.hold(r)
+	}
+	if moved {
+		p.rpfChanged(r.prefix)
+	}
+	for _, d := range before {
+		if r.forwarder(d.link) != d.forwarder {
+			p.downstreamChanged(r, d.link)
+		}
+	}
+}
+
+// duty is whether this router was designated forwarder of a route on a link.
+type duty struct {
+	link      *link
+	forwarder bool
+}
+
+// duties appends to d the duties for r on the links where somebody said something
+// of it, and on its parent link: on others they change with the way itself.
+func (r *route) duties(d []duty) []duty {
+	if r.parent != nil {
+		d = append(d, duty{r.parent, false})
+	}
+next:
+	for i := range r.reports {
+		l := r.reports[i].by.link
+		for _, known := range d {
+			if known.link == l {
+				continue next
+			}
+		}
+		d = append(d, duty{l, r.forwarder(l)})
+	}
+	return d
+}
+
+// holds are the routes whose way got worse, in the order in which they are told.
+type holds struct {
+	queue []held
+	// told is how many of the queue everybody has been told.
+	told int
+	wake timer.Timer
+}
+
+type held struct {
+	route  *route
+	change uint64
+	until  time.Duration
+}
+
+// hold keeps r from taking a way that may lead back here. If it changes again
+// meanwhile it is held from then on.
+func (p *Protocol) hold(r *route) {
+	h := &p.holds
+	if len(h.queue) > 2*len(p.table.order)+minQueue {
+		h.drop(func(k *held) bool { return k.route.change != k.change })
+	}
+	h.queue = append(h.queue, held{route: r, change: r.change})
+}
+
+// drop removes entries of the queue.
+func (h *holds) drop(useless func(*held) bool) {
+	kept, told := h.queue[:0], 0
+	for i := range h.queue {
+		if useless(&h.queue[i]) {
+			continue
+		}
+		if i < h.told {
+			told++
+		}
+		kept = append(kept, h.queue[i])
+	}
+	clear(h.queue[len(kept):])
+	h.queue, h.told = kept, told
+}
+
+// releaseRoutes makes the routes choose freely that were held long enough: holdTime
+// after the last neighbour was told that the way got worse.
+func (p *Protocol) releaseRoutes(left int) int {
+	h := &p.holds
+	told := p.toldAll()
+	for h.told < len(h.queue) && h.queue[h.told].change <= told {
+		h.queue[h.told].until = p.now + holdTime
+		h.told++
+	}
+	n := 0
+	for ; n < h.told && h.queue[n].until <= p.now && left > 0; n++ {
+		left--
+		if r := h.queue[n].route; r.floor != 0 && r.change == h.queue[n].change {
+			r.floor = 0
+			p.choose(r)
+		}
+	}
+	if n > 0 {
+		kept := copy(h.queue, h.queue[n:])
+		clear(h.queue[kept:])
+		h.queue = h.queue[:kept]
+		h.told -= n
+	}
+	if h.told > 0 && left > 0 {
+		p.env.Timers.Set(&h.wake, h.queue[0].until)
+	}
+	return left
+}
