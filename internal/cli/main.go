@@ -16,3 +16,26 @@ func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// Reloads returns a channel that tells when the program was told to read its
+// configuration again (SIGHUP), until ctx ends.
+func Reloads(ctx context.Context) <-chan struct{} {
+	signals, reloads := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case reloads <- struct{}{}:
+			}
+		}
+	}()
+	return reloads
+}

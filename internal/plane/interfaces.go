@@ -64,10 +64,13 @@ func OpenInterfaces() (*Interfaces, error) {
 
 // Close closes the sockets.
 func (i *Interfaces) Close() {
-	unix.Close(i.fd)
+	if i.fd >= 0 {
+		unix.Close(i.fd)
+	}
 	if i.requests != nil {
 		i.requests.close()
 	}
+	i.fd, i.requests = -1, nil
 }
 
 // All returns the interfaces by their index. It is valid until the next Read.

@@ -3,6 +3,7 @@ package plane
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,8 +12,11 @@ import (
 // poller waits for sockets, with a system call of its own and not with the poller
 // of Go's runtime: a packet wakes the goroutine that handles it, and no other.
 type poller struct {
-	epoll, wake int
-	events      [8]unix.EpollEvent
+	epoll  int
+	events [8]unix.EpollEvent
+
+	mu   sync.Mutex
+	wake int // -1: closed
 }
 
 // wakeTag stands for Wake among the tags of descriptors.
@@ -66,6 +70,11 @@ func (p *poller) wait(limit time.Duration) (ready uint32, err error) {
 
 // wakeUp makes wait return. It may be called from any goroutine.
 func (p *poller) wakeUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wake < 0 {
+		return
+	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	// The only error is that it has been woken very often.
@@ -73,9 +82,12 @@ func (p *poller) wakeUp() {
 }
 
 func (p *poller) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, fd := range []int{p.epoll, p.wake} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}
+	p.epoll, p.wake = -1, -1
 }

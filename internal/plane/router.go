@@ -194,14 +194,16 @@ func (r *Router) Close() error {
 	if r.Interfaces != nil {
 		r.Interfaces.Close()
 	}
-	for _, fd := range []int{r.passing, r.sending} {
-		if fd >= 0 {
-			unix.Close(fd)
+	for _, fd := range []*int{&r.passing, &r.sending} {
+		if *fd >= 0 {
+			unix.Close(*fd)
 		}
+		*fd = -1
 	}
 	err := r.members.Close()
 	if r.table != nil {
 		err = errors.Join(err, r.table.Close())
+		r.table = nil
 	}
 	return err
 }

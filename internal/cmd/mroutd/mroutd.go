@@ -1,6 +1,6 @@
-// Package mroutd is the command mroutd. It does not route yet: it answers
-// mrinfo and mtrace for whoever owns the kernel's multicast routing table, and
-// has the laboratory.
+// Package mroutd is the command mroutd: the multicast router, the answers to
+// mrinfo and mtrace for whoever else owns the kernel's multicast routing table,
+// and the laboratory.
 package mroutd
 
 import (
@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mbone/internal/cli"
 	"mbone/internal/plane"
@@ -21,25 +21,6 @@ import (
 
 // maxTable bounds -t as mrouted does.
 const maxTable = 999_999_999
-
-// levelNotice is what a daemon says by default: that it started, that something
-// is not as it should be.
-const levelNotice = slog.LevelInfo + 2
-
-// levels are the names of -l, which are mrouted's.
-var levels = map[string]slog.Level{
-	"none": slog.LevelError + 1, "err": slog.LevelError, "notice": levelNotice, "info": slog.LevelInfo, "debug": slog.LevelDebug,
-}
-
-// Subsystems of -d, with mrouted's names.
-const (
-	debugInterface  = "interface"  // vifs and memberships
-	debugNeighbors  = "neighbors"  // Ask-Neighbors, and routers that were heard
-	debugTraceroute = "traceroute" // mtrace
-	debugAll        = "all"
-)
-
-var subsystems = []string{debugInterface, debugNeighbors, debugTraceroute, debugAll}
 
 // Run runs mroutd with arguments (without its name) and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -50,47 +31,86 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 type options struct {
 	respondOnly bool
 	foreground  bool
+	syslog      bool
+	list        bool // of subsystems
 	debug       []string
 	level       string
+	ident       string
+	configFile  string
 	pidFile     string
+	ipcFile     string
 	table       uint32
+	delay       time.Duration
 }
+
+func newOptions() *options { return &options{level: "notice", ident: defaultIdent} }
 
 // Spec describes the command.
 func Spec() *cli.Spec {
-	o := options{level: "notice"}
+	o := newOptions()
 	return &cli.Spec{
 		Name:    "mroutd",
-		Summary: "Answer mrinfo and mtrace for the multicast router of this host",
+		Summary: "Route multicast with DVMRP, and answer mrinfo and mtrace",
 		Flags: []cli.Flag{
 			cli.Bool(&o.respondOnly, "respond-only", "answer questions, leave routing to others"),
-			cli.Func("d,debug", "SYS[,SYS]", "say more about "+strings.Join(subsystems, ", "), o.setDebug),
-			cli.Choice(&o.level, "l,loglevel", "LEVEL", []string{"none", "err", "notice", "info", "debug"}, "log LEVEL and worse (default notice)"),
-			cli.Bool(&o.foreground, "n,foreground", "stay in the foreground: it always does"),
-			cli.Text(&o.pidFile, "p,pidfile", "FILE", "write the process id to FILE when ready"),
+			cli.Func("d,debug", "SYS[,SYS]", "say more about parts; ? lists them", o.setDebug),
+			cli.Text(&o.configFile, "f,config", "FILE", "configuration (default /etc/mroutd.conf)"),
+			cli.Func("i,ident", "NAME", "name of the files and in syslog", o.setIdent),
+			cli.Choice(&o.level, "l,loglevel", "LEVEL", []string{"none", "err", "error", "warning", "notice", "info", "debug"}, "log LEVEL and worse (default notice)"),
+			cli.Bool(&o.foreground, "n,foreground", "stay in the foreground"),
+			cli.Text(&o.pidFile, "p,pidfile", "FILE", "process id when ready (default /run/mroutd.pid)"),
+			cli.Bool(&o.syslog, "s,syslog", "log to syslog in the foreground, too"),
 			cli.Func("t,table-id", "ID", "multicast routing table (default 0: the default one)", o.setTable),
+			cli.Text(&o.ipcFile, "u,ipc", "FILE", "control socket: there is none yet"),
+			cli.Func("w,startup-delay", "SEC", "wait before routing", o.setDelay),
 		},
-		Notes: []string{
-			"Only --respond-only and lab exist so far.",
-			"Exit: 0 told to end, 2 bad usage, 3 could not start or go on.",
-		},
-		Commands: []*cli.Spec{labSpec()},
+		Notes:    []string{"Exit: 0 told to end, 2 bad usage or configuration, 3 could not start or go on."},
+		Commands: []*cli.Spec{checkSpec(), labSpec()},
 		Action: func(ctx context.Context, call *cli.Call) error {
-			if !o.respondOnly {
-				return cli.Usage("only --respond-only and lab exist so far")
+			switch {
+			case o.list:
+				_, err := fmt.Fprintln(call.Stdout, strings.Join(subsystems, " "))
+				return err
+			case o.respondOnly:
+				return o.respond(ctx, call.Stderr)
 			}
-			return o.respond(ctx, call.Stderr)
+			return o.route(ctx, call)
 		},
 	}
 }
 
 func (o *options) setDebug(list string) error {
 	for _, s := range strings.Split(list, ",") {
+		if s == "?" {
+			o.list = true
+			continue
+		}
 		if !slices.Contains(subsystems, s) {
 			return fmt.Errorf("not one of %s", strings.Join(subsystems, ", "))
 		}
 		o.debug = append(o.debug, s)
 	}
+	return nil
+}
+
+// setIdent takes a name that makes names of files.
+func (o *options) setIdent(name string) error {
+	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
+		return errors.New("not a part of the name of a file")
+	}
+	o.ident = name
+	return nil
+}
+
+// maxDelay bounds -w.
+const maxDelay = 3600
+
+func (o *options) setDelay(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > maxDelay {
+		return fmt.Errorf("not a number of 0 to %d", maxDelay)
+	}
+	o.delay = time.Duration(n) * time.Second
 	return nil
 }
 
@@ -101,27 +121,6 @@ func (o *options) setTable(s string) error {
 	}
 	o.table = uint32(n)
 	return nil
-}
-
-// logger returns the log of a subsystem (empty: of what has none).
-func (o *options) logger(w io.Writer, subsystem string) *slog.Logger {
-	level := levels[o.level]
-	if subsystem != "" && (slices.Contains(o.debug, subsystem) || slices.Contains(o.debug, debugAll)) {
-		level = min(level, slog.LevelDebug)
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: logAttr}))
-}
-
-// logAttr leaves the time to the supervisor and gives notices their name.
-func logAttr(groups []string, a slog.Attr) slog.Attr {
-	switch {
-	case len(groups) > 0:
-	case a.Key == slog.TimeKey:
-		return slog.Attr{}
-	case a.Key == slog.LevelKey && a.Value.Any() == levelNotice:
-		a.Value = slog.StringValue("NOTICE")
-	}
-	return a
 }
 
 // respond is mroutd --respond-only: it runs until ctx ends.

@@ -681,11 +681,12 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "only --respond-only and lab exist so far"},
+		{[]string{"-w", "never"}, "not a number"},
+		{[]string{"-i", "../mroutd"}, "not a part"},
+		{[]string{"-n", "eth0"}, "eth0"},
 		{[]string{"--respond-only", "-t", "-1"}, "not a number"},
 		{[]string{"--respond-only", "-d", "igmp,foo"}, "not one of"},
 		{[]string{"--respond-only", "-l", "loud"}, "not one of"},
-		{[]string{"--respond-only", "-f", "mrouted.conf"}, "-f"},
 		{[]string{"--respond-only", "eth0"}, "eth0"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -1,0 +1,28 @@
+package plane
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Detached returns the attributes of a process in the background: it leaves the
+// session, and with it the terminal.
+func Detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// CloseOutput turns standard output and error to the null device, so that whoever
+// waits for the end of them goes on.
+func CloseOutput() error {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	for _, fd := range []int{1, 2} {
+		if err := unix.Dup3(int(null.Fd()), fd, 0); err != nil {
+			return &Error{"close", "standard output", err}
+		}
+	}
+	return nil
+}
