@@ -14,6 +14,8 @@ import (
 type changes struct {
 	log  []change // numbers ascend
 	last uint64
+	// worse is the last one that made a way worse: such news never waits.
+	worse uint64
 	// limit is when the log is cleaned.
 	limit int
 }
@@ -75,6 +77,10 @@ func (o *outbox) allowed(now time.Duration) int {
 	return burst - int((max(o.empty-now, 0)+pace-1)/pace)
 }
 
+// some returns when a few reports may leave, which are better filled than one now
+// and then.
+func (o *outbox) some() time.Duration { return o.empty - (burst-4)*pace }
+
 // sent counts reports that leave now.
 func (o *outbox) sent(now time.Duration, n int) {
 	o.empty = max(o.empty, now) + time.Duration(n)*pace
@@ -109,18 +115,17 @@ func (p *Protocol) tell(l *link, left int) int {
 		p.wake(l, l.refresh)
 		return left
 	}
-	waits := p.now < l.quiet && len(pending) < wholePacket
+	waits := p.now < l.quiet && len(pending) < wholePacket && p.changes.worse <= l.told
 	if waits && l.full.left == 0 {
 		p.wake(l, min(l.quiet, l.refresh))
 		return left
 	}
 	packets := l.allowed(p.now)
 	if packets <= 0 {
-		// A few at once, so that they are well filled.
-		p.wake(l, l.empty-(burst-4)*pace)
+		p.wake(l, l.some())
 		return left
 	}
-	f := filling{link: l, room: packets * dvmrp.MaxData, routes: p.out[:0]}
+	f := newFilling(l, packets, p.out[:0])
 	if !waits {
 		for _, c := range pending {
 			if left <= 0 || !f.hasRoom() {
@@ -146,16 +151,15 @@ func (p *Protocol) tell(l *link, left int) int {
 	}
 	p.out = f.routes
 	l.sent(p.now, p.sendReports(l))
-	if pending = p.changes.after(l.told); len(pending) == 0 && l.full.left == 0 {
+	switch rest := len(p.changes.after(l.told)) > 0; {
+	case rest && waits && l.full.left == 0:
+		p.wake(l, min(l.quiet, l.refresh))
+	case !rest && l.full.left == 0:
 		p.wake(l, l.refresh)
-		return left
-	}
-	if left <= 0 {
+	case l.some() > p.now:
+		p.wake(l, l.some())
+	default:
 		return 0
-	}
-	p.wake(l, p.now+changeGap)
-	if l.allowed(p.now) <= 0 {
-		p.wake(l, l.empty-(burst-4)*pace)
 	}
 	return left
 }
@@ -190,7 +194,19 @@ type filling struct {
 	routes []dvmrp.Route
 }
 
-func (f *filling) hasRoom() bool { return f.room > 0 }
+const (
+	maskBytes  = 3
+	routeBytes = 4 + 1 // at most
+)
+
+// newFilling has room for so many packets of routes with one mask. More masks may
+// need another packet.
+func newFilling(l *link, packets int, routes []dvmrp.Route) filling {
+	return filling{link: l, room: packets*(dvmrp.MaxData-maskBytes) + maskBytes, routes: routes}
+}
+
+// hasRoom reports whether another route of any of the masks so far fits.
+func (f *filling) hasRoom() bool { return f.room >= routeBytes }
 
 func (f *filling) add(r *route) {
 	metric, ok := r.tell(f.link)
@@ -200,7 +216,7 @@ func (f *filling) add(r *route) {
 	bits := r.prefix.Bits()
 	if f.masks&(1<<bits) == 0 {
 		f.masks |= 1 << bits
-		f.room -= 3
+		f.room -= maskBytes
 	}
 	f.room -= max(1, (bits+7)/8) + 1
 	f.routes = append(f.routes, dvmrp.Route{Prefix: r.prefix, Metric: metric})

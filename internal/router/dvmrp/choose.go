@@ -76,13 +76,16 @@ func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) 
 	reachable := metric < dvmrp.Infinity
 	appears, disappears := reachable && r.metric >= dvmrp.Infinity, !reachable && r.metric < dvmrp.Infinity
 	moved := appears || disappears || r.parent != parent || r.gateway != gateway
-	said := r.parent != parent || r.metric != metric
+	said, worse := r.parent != parent || r.metric != metric, metric > r.metric
 	r.parent, r.gateway, r.metric = parent, gateway, metric
 	if appears || disappears {
 		r.since, r.young = p.now, appears
 	}
 	if said {
 		p.changed(r)
+	}
+	if worse {
+		p.changes.worse = r.change
 	}
 	if r.floor != 0 {
 		p.hold(r)

@@ -120,12 +120,21 @@ func (p *Protocol) SetLink(now time.Duration, to *host.Link) {
 		l.probed = now - minProbeGap
 	}
 	p.requestProbe(l)
-	if l.peers > 0 {
-		// What is said there, and what the neighbours' reports are worth, may be
-		// something else now.
+	if l.routesOtherwise(&old) {
 		p.review.link(p, l)
-		p.tellAll(l)
+		for _, other := range p.links {
+			if other == l || l.NoTransit != old.NoTransit {
+				p.tellAll(other)
+			}
+		}
 	}
+}
+
+// routesOtherwise reports whether what is told on the link, and what its
+// neighbours' reports are worth, may be something else than before.
+func (l *link) routesOtherwise(old *host.Link) bool {
+	return l.peers > 0 && (l.Metric != old.Metric || l.AdvertMetric != old.AdvertMetric ||
+		l.NoTransit != old.NoTransit || l.NoFlood != old.NoFlood || !reflect.DeepEqual(l.Filter, old.Filter))
 }
 
 func (p *Protocol) newLink(id host.Interface) *link {
