@@ -165,32 +165,30 @@ func (p *Protocol) RemoveLink(now time.Duration, id host.Interface) {
 // connectNetworks makes the networks of a link routes, and no more those that it
 // had before and has not now.
 func (p *Protocol) connectNetworks(l *link, old *host.Link) {
-	for _, n := range old.Networks {
-		net := n.Prefix.Masked()
-		if r := p.table.get(net); r != nil && r.own == l && !l.has(net) {
-			r.own = nil
-			for _, other := range p.links {
-				if other != l && other.has(net) && (r.own == nil || other.Metric < r.own.Metric) {
-					r.own = other
-				}
-			}
-			p.choose(r)
+	for _, networks := range [...][]host.Network{old.Networks, l.Networks} {
+		for _, n := range networks {
+			p.connect(n.Prefix.Masked())
 		}
 	}
-	for _, n := range l.Networks {
-		net := n.Prefix.Masked()
-		if !l.has(net) || !isNetwork(net) {
-			continue
+}
+
+// connect sees to a network that is, or was, on a link.
+func (p *Protocol) connect(net netip.Prefix) {
+	var own *link
+	for _, l := range p.links {
+		if l.has(net) && (own == nil || l.Metric < own.Metric) {
+			own = l
 		}
-		r := p.table.get(net)
-		if r == nil {
-			r = p.newRoute(net)
-		}
-		if r.own == nil || l.Metric < r.own.Metric || l.Metric == r.own.Metric && l.ID < r.own.ID {
-			r.own = l
-		}
-		p.choose(r)
 	}
+	r := p.table.get(net)
+	if r == nil {
+		if own == nil || !isNetwork(net) {
+			return
+		}
+		r = p.newRoute(net)
+	}
+	r.own = own
+	p.choose(r)
 }
 
 // has reports whether a network is on the link.

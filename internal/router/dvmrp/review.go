@@ -109,20 +109,36 @@ func (p *Protocol) sweepRoutes(left int) int {
 // age does what time does to a route: reports expire, neighbours that have said
 // nothing do not depend on this router, a lost route is forgotten.
 func (p *Protocol) age(r *route) {
-	if p.expire(r) || r.young && p.now-r.since >= floodTime {
-		young := r.young
-		r.young = r.young && p.now-r.since < floodTime
+	if p.expire(r) {
 		p.choose(r)
-		if young != r.young {
-			for _, l := range p.links {
-				if l.peers > 0 && r.forwarder(l) {
-					p.downstreamChanged(r, l)
-				}
-			}
-		}
+	}
+	if r.young && p.now-r.since >= floodTime {
+		p.growUp(r)
 	}
 	if r.own == nil && r.metric >= dvmrp.Infinity && p.now-r.since >= garbageTime {
 		p.forget(r)
+	}
+}
+
+// growUp ends the time in which those depend on this router who have said nothing
+// of a route.
+func (p *Protocol) growUp(r *route) {
+	var room [8]*link
+	changed := room[:0]
+	for _, l := range p.links {
+		if l.peers == 0 || !r.forwarder(l) {
+			continue
+		}
+		for _, n := range l.neighbors {
+			if _, said := r.find(n); n.isPeer() && !said && r.depends(n) {
+				changed = append(changed, l)
+				break
+			}
+		}
+	}
+	r.young = false
+	for _, l := range changed {
+		p.downstreamChanged(r, l)
 	}
 }
 
