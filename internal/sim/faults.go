@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -122,23 +123,43 @@ func (n *Network) shutDownOne(lasts time.Duration) {
 	n.After(lasts, r.Start)
 }
 
-// partition cuts all links between the routers with a lower number and the others.
+// maxIsland is how many routers a partition cuts off at most.
+const maxIsland = 20
+
+// partition cuts all links between some routers near each other and the others.
 func (n *Network) partition(lasts time.Duration) {
-	from := n.random.IntN(len(n.routers))
-	n.tell(lasts, "%v and all after it are cut off", n.routers[from])
+	center := n.routers[n.random.IntN(len(n.routers))]
+	island := near(center, 1+n.random.IntN(min(maxIsland, len(n.routers))))
+	n.tell(lasts, "%v and %d routers near it are cut off", center, len(island)-1)
 	for _, l := range n.links {
-		var below, above bool
+		var inside, outside bool
 		for _, e := range l.ends {
 			if r, ok := e.node.(*Router); ok {
-				below = below || r.number < from
-				above = above || r.number >= from
+				in := slices.Contains(island, r)
+				inside, outside = inside || in, outside || !in
 			}
 		}
-		if below && above {
+		if inside && outside {
 			l.Cut()
 			n.After(lasts, l.Restore)
 		}
 	}
+}
+
+// near returns a router and those that are nearest to it, so many in all.
+func near(r *Router, count int) []*Router {
+	some := []*Router{r}
+	for i := 0; i < len(some); i++ {
+		for _, e := range some[i].ends {
+			for _, f := range e.link.ends {
+				v, ok := f.node.(*Router)
+				if len(some) < count && ok && !slices.Contains(some, v) {
+					some = append(some, v)
+				}
+			}
+		}
+	}
+	return some
 }
 
 // moveMember makes a host join or leave the group of a flow, for good.

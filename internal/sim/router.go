@@ -11,6 +11,7 @@ import (
 	"mbone/internal/router"
 	"mbone/internal/router/host"
 	"mbone/internal/router/mfc"
+	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 )
 
@@ -229,8 +230,17 @@ func (r *Router) handle(event host.Event) {
 	for i := range actions.Send {
 		r.send(&actions.Send[i])
 	}
+	if r.mayReroute(event) {
+		r.net.tracked.check(r)
+	}
 	r.schedule(now)
-	r.net.tracked.check(r)
+}
+
+// mayReroute reports whether an event can change routes: most packets cannot, and to
+// look costs more than to handle them.
+func (r *Router) mayReroute(event host.Event) bool {
+	p, ok := event.(*host.Packet)
+	return !ok || len(p.Message) > 1 && igmp.Type(p.Message[0]) == igmp.TypeDVMRP && dvmrp.Code(p.Message[1]) <= dvmrp.CodeReport
 }
 
 // schedule puts the engine's deadline on the agenda.

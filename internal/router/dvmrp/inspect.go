@@ -40,6 +40,9 @@ func (p *Protocol) Neighbors(link host.Interface) iter.Seq[Neighbor] {
 	}
 }
 
+// NeighborCount returns how many neighbours there are on all links.
+func (p *Protocol) NeighborCount() int { return p.neighbors }
+
 // Route is a network and how it is reached.
 type Route struct {
 	Prefix netip.Prefix
