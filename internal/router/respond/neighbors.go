@@ -57,32 +57,63 @@ func (r *Responder) dvmrp(now time.Duration, p Packet, t Tables, code dvmrp.Code
 	return Result{Outcome: Answered, After: after, Send: r.send}
 }
 
-// answerNeighbors makes the answer to a question, in r.send: at least one packet,
-// also if there is nothing to list, so that the asker knows that somebody is here.
+// encoded is the answer to a question about certain interfaces.
+type encoded struct {
+	interfaces []Interface
+	messages   [][]byte
+}
+
+// is reports whether the answer is about these interfaces.
+func (e *encoded) is(interfaces []Interface) bool {
+	return len(interfaces) > 0 && len(interfaces) == len(e.interfaces) && &interfaces[0] == &e.interfaces[0]
+}
+
+// answerNeighbors makes the answer to a question, in r.send.
 func (r *Responder) answerNeighbors(interfaces []Interface, question dvmrp.Code, send Send) error {
+	answer := &r.answers[0]
+	if question == dvmrp.CodeAskNeighbors {
+		answer = &r.answers[1]
+	}
+	if !answer.is(interfaces) {
+		messages, err := r.neighborMessages(interfaces, question)
+		if err != nil {
+			return err
+		}
+		*answer = encoded{interfaces, messages}
+	}
+	r.send = r.send[:0]
+	for _, send.Message = range answer.messages {
+		r.send = append(r.send, send)
+	}
+	return nil
+}
+
+// neighborMessages encodes the answer to a question: at least one message, also
+// if there is nothing to list, so that the asker knows that somebody is here.
+func (r *Responder) neighborMessages(interfaces []Interface, question dvmrp.Code) ([][]byte, error) {
 	answer := dvmrp.Neighbors{Version: r.identity.Version, Code: dvmrp.CodeNeighbors2}
 	if question == dvmrp.CodeAskNeighbors {
 		answer.Code = dvmrp.CodeNeighbors
 	}
-	r.records, r.send = r.records[:0], r.send[:0]
+	var records []dvmrp.Interface
 	for i := range interfaces {
 		if record, ok := neighborRecord(&interfaces[i], answer.Code); ok {
-			r.records = append(r.records, record)
+			records = append(records, record)
 		}
 	}
-	parts := dvmrp.SplitInterfaces(answer.Code, r.records)
-	if len(r.records) == 0 {
+	parts := dvmrp.SplitInterfaces(answer.Code, records)
+	if len(records) == 0 {
 		parts = func(yield func([]dvmrp.Interface) bool) { yield(nil) }
 	}
+	var messages [][]byte
 	for answer.Interfaces = range parts {
-		b, err := answer.AppendBinary(make([]byte, 0, answer.Len()))
+		b, err := answer.AppendBinary(nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		send.Message = b
-		r.send = append(r.send, send)
+		messages = append(messages, b)
 	}
-	return nil
+	return messages, nil
 }
 
 // noNeighbor stands where nobody is.

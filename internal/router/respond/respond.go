@@ -106,11 +106,11 @@ type Responder struct {
 	near, far *Limiter
 	counts    Counts
 	recent    duplicates
+	answers   [2]encoded // to Ask-Neighbors2 and Ask-Neighbors
 
 	// What follows is used again and again.
 	message mtrace.Message
 	info    dvmrp.Info
-	records []dvmrp.Interface
 	send    []Send
 }
 
@@ -127,13 +127,15 @@ func New(random *rand.Rand, limits Limits) *Responder {
 // Configure says who may ask from now on, and what the router says of itself.
 func (r *Responder) Configure(asking host.Asking, identity Identity) {
 	r.asking, r.identity = asking, identity
+	r.answers = [2]encoded{}
 }
 
 // Counts returns how many packets had each outcome so far.
 func (r *Responder) Counts() Counts { return r.counts }
 
 // Handle says what to do about an IGMP message. now is monotonic. What it returns
-// is valid until the next call but for the messages, which are the caller's.
+// is valid until the next call but for the messages, which stay, and are not to be
+// changed.
 func (r *Responder) Handle(now time.Duration, p Packet, t Tables) Result {
 	result := r.handle(now, p, t)
 	r.counts[result.Outcome]++

@@ -22,12 +22,13 @@ import (
 //	                          10.4.0.1 -- 10.4.0.2 | tunnel 3 from 10.2.0.1 to 203.0.113.9
 //	                               4 (disabled)
 type model struct {
-	networks  []Network
-	disabled  []int
-	neighbors []netip.Addr
-	routed    netip.Prefix
-	path      Path
-	flow      Flow // that was asked for
+	networks   []Network
+	disabled   []int
+	neighbors  []netip.Addr
+	interfaces []Interface
+	routed     netip.Prefix
+	path       Path
+	flow       Flow // that was asked for
 }
 
 func newModel() *model {
@@ -37,9 +38,10 @@ func newModel() *model {
 			{Interface: 3, Address: ip("10.2.0.1"), Prefix: netip.MustParsePrefix("203.0.113.9/32"), Tunnel: true},
 			{Interface: 2, Prefix: netip.MustParsePrefix("198.18.7.0/24")},
 		},
-		disabled:  []int{4},
-		neighbors: []netip.Addr{upRouter, ip("198.18.0.2"), ip("203.0.113.9")},
-		routed:    netip.MustParsePrefix("192.0.2.0/24"),
+		disabled:   []int{4},
+		neighbors:  []netip.Addr{upRouter, ip("198.18.0.2"), ip("203.0.113.9")},
+		interfaces: []Interface{{Local: ip("10.2.0.1")}},
+		routed:     netip.MustParsePrefix("192.0.2.0/24"),
 		path: Path{
 			In: 1, Previous: upRouter, Bits: 16, Protocol: mtrace.ProtocolDVMRP, Packets: 800, TTL: 5, Threshold: 5,
 			Child: true, LastHop: true,
@@ -50,7 +52,7 @@ func newModel() *model {
 func (m *model) Networks() []Network              { return m.networks }
 func (m *model) Routed(addr netip.Addr) bool      { return m.routed.Contains(addr) }
 func (m *model) Neighbor(addr netip.Addr) bool    { return slices.Contains(m.neighbors, addr) }
-func (m *model) Interfaces() ([]Interface, error) { return []Interface{{Local: ip("10.2.0.1")}}, nil }
+func (m *model) Interfaces() ([]Interface, error) { return m.interfaces, nil }
 
 func (m *model) Counts(id int) (in, out uint32, ok bool, err error) {
 	if id == 0 || slices.Contains(m.disabled, id) {

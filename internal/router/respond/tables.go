@@ -97,7 +97,7 @@ type Tables interface {
 	// exchanged with.
 	Neighbor(addr netip.Addr) bool
 	// Interfaces returns the interfaces of multicast routing in the order of
-	// their numbers.
+	// their numbers: the same slice again, if nothing has changed.
 	Interfaces() ([]Interface, error)
 	// Counts returns how many packets were forwarded in and out by an interface,
 	// [mtrace.Unknown] if nobody counts; ok is false if it takes no part in
