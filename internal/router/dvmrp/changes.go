@@ -107,9 +107,7 @@ func (p *Protocol) tellLinks(left int) int {
 
 // tell sends the changes and the part of the table that are due on a link.
 func (p *Protocol) tell(l *link, left int) int {
-	if p.now >= l.refresh {
-		p.refresh(l)
-	}
+	p.refresh(l)
 	pending := p.changes.after(l.told)
 	if len(pending) == 0 && l.full.left == 0 {
 		p.wake(l, l.refresh)
@@ -164,17 +162,21 @@ func (p *Protocol) tell(l *link, left int) int {
 	return left
 }
 
-// refresh has the next part of the table told: all of it within fullInterval, in
-// parts that are worth a packet.
+// refresh has the next part of the table told if it is time to: all of it within
+// fullInterval, in parts that are worth a packet.
 func (p *Protocol) refresh(l *link) {
 	routes, parts := len(p.table.order), p.parts()
-	l.full.left = min(l.full.left+(routes+parts-1)/parts, routes)
-	l.refresh = p.now + fullInterval/time.Duration(parts)
+	if p.now >= l.refresh {
+		l.full.left = min(l.full.left+(routes+parts-1)/parts, routes)
+		l.refresh = p.now + fullInterval
+	}
+	// The table may have grown, so that there are more parts.
+	l.refresh = min(l.refresh, p.now+fullInterval/time.Duration(parts))
 }
 
 // parts returns in how many parts the table is told.
 func (p *Protocol) parts() int {
-	return min(max(1, len(p.table.order)/wholePacket), int(fullInterval/time.Second))
+	return min(max(1, (len(p.table.order)+wholePacket-1)/wholePacket), int(fullInterval/time.Second))
 }
 
 // tellAll has the whole table told on a link now.
