@@ -83,7 +83,7 @@ func (g *group) ask(now time.Duration) {
 	g.resend = now + l.m.settings.IGMP.LastMemberInterval
 
 	answered := g.until > until
-	whole := g.tries > 0 && querier && !(answered && l.version() == 2)
+	whole := g.tries > 0 && querier && (l.version() == 3 || !answered)
 	if !whole {
 		g.tries = 0
 	}

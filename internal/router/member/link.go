@@ -39,8 +39,8 @@ type link struct {
 func newLink(m *Membership, now time.Duration) *link {
 	l := &link{m: m, groups: make(map[uint32]*group), second: now}
 	l.variables = l.own()
-	l.querier.next.Fire = l.generalQuery
-	l.querier.present.Fire = l.otherGone
+	l.next.Fire = l.generalQuery
+	l.present.Fire = l.otherGone
 	l.walker.Fire = l.walk
 	return l
 }

@@ -184,8 +184,17 @@ func TestCompatibility(t *testing.T) {
 		}
 	}
 
+	// No host speaks a newer version than the link.
+	r := onLAN(t, 1)
+	r.hear(anna, v2report(chat))
+	for g := range r.Groups(r.now, 1) {
+		if g.Version != 1 {
+			t.Errorf("version %d on a link of version 1", g.Version)
+		}
+	}
+
 	// Each version counts for as long as its hosts are heard.
-	r := onLAN(t, 3)
+	r = onLAN(t, 3)
 	version := func(want uint8) {
 		t.Helper()
 		r.report(bert, igmp.ModeIsExclude, chat) // keeps the group

@@ -173,7 +173,7 @@ func (l *link) lower(now time.Duration, q *igmp.Query) {
 		return
 	}
 	until := now + time.Duration(l.robustness)*max(q.MaxResponse, minMaxResponse)
-	if len(q.Sources) == 0 && g.exclude {
+	if len(q.Sources) == 0 {
 		g.until = min(g.until, until)
 	}
 	for _, a := range q.Sources {

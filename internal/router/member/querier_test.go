@@ -66,6 +66,9 @@ func TestElection(t *testing.T) {
 		r.hear(self, query) // its own
 		r.hearOn(1, addr("10.0.7.1"), igmp.AllSystems, query)
 		r.hearOn(1, lower, self, query) // could come from anywhere
+		if n := r.Counters(1).QueriesHeard; n != 1 {
+			t.Errorf("%d queries were heard, want that of another router", n)
+		}
 		is("no reason", Querier{Address: self, Self: true})
 
 		r.hear(lower, query)
