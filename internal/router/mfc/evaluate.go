@@ -82,11 +82,11 @@ func (c *Cache) OutputsChanged(net netip.Prefix) {
 	}
 }
 
-// Changed is told by the protocol that other routers want packets of e. Work
-// re-evaluates it.
+// Changed is told by the protocol that other routers want packets of e, or that it
+// wants to know whether packets still come that nobody wants. Work re-evaluates it.
 func (c *Cache) Changed(e *Entry) {
 	if e.home != nil {
-		c.mark(e, markLater)
+		c.mark(e, markLater|markDecide)
 	}
 }
 
