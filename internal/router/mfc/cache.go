@@ -36,8 +36,8 @@ type Cache struct {
 	sweep         int // entries before this place are to be re-evaluated
 	look          timer.Timer
 	looked        int // order before this place is to be looked at yet
-	// Where the search for what may be forgotten goes on, in order and in all.
-	victim, victimEntry int
+	// The flows without outputs.
+	firstIdle, lastIdle *flow
 	alarm               time.Duration
 	stats               Stats
 

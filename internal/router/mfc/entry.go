@@ -51,11 +51,14 @@ type flow struct {
 	next, prev *flow // of the same entry
 	// The flows of the same source.
 	nextOfSource, prevOfSource *flow
-	source                     [4]byte
-	installed                  bool
+	// The flows without outputs, the one that is it for the longest time first.
+	nextIdle, prevIdle *flow
+	source             [4]byte
+	installed          bool
 	// active is whether packets were counted since it was looked at last, and came
 	// whether any of them came from upstream.
 	active, came bool
+	idle         bool // it is among those without outputs
 	in           host.Interface
 	outputs      []host.Output // never changed, only replaced
 	seen         host.FlowCount
@@ -239,6 +242,7 @@ func (c *Cache) remove(now time.Duration, f *flow) {
 		f.in, f.outputs = 0, nil
 		c.emit(f)
 	}
+	c.setIdle(f, false)
 	delete(c.flows, f.id())
 	end := c.order[len(c.order)-1]
 	c.order[f.place], end.place = end, f.place

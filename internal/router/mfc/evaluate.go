@@ -280,6 +280,7 @@ func (c *Cache) direct(now time.Duration, f *flow) {
 		c.outputs = slices.Clone(c.scratch) // the next flow often has the same
 	}
 	f.in, f.outputs, f.installed = in, c.outputs, true
+	c.setIdle(f, len(f.outputs) == 0)
 	c.emit(f)
 }
 

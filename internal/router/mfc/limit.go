@@ -9,7 +9,8 @@ const (
 	// maxShare is the part of all flows that one source network may have, so that
 	// somebody who makes up sources in his own network leaves room for the others.
 	maxShare = 2 // half of them
-	// maxVictims is how many flows are looked at to find one that may go.
+	// maxVictims is how many flows or entries are looked at to find one that may
+	// go. They are taken by chance, so that nobody can hide what he made.
 	maxVictims = 16
 	// minIdle is how long a flow with outputs must have been without packets to
 	// make room for a new one.
@@ -39,25 +40,26 @@ func (c *Cache) makeRoomInNet(now time.Duration, net netip.Prefix) bool {
 	return !ok || n.flows < max(1, c.limit/maxShare) || c.evict(now, n)
 }
 
-// evict removes a flow that matters least, of net unless it is nil. It reports
+// evict removes a flow that matters little, of net unless it is nil. It reports
 // whether it found one.
 func (c *Cache) evict(now time.Duration, net *network) bool {
-	for range min(maxVictims, len(c.order)) {
-		c.victim++
-		if c.victim >= len(c.order) {
-			c.victim = 0
+	f := c.firstIdle
+	if f == nil || net != nil && f.entry.home != net {
+		f = nil
+		for n := 0; n < maxVictims && len(c.order) > 0 && f == nil; n++ {
+			if k := c.order[c.env.Random.IntN(len(c.order))]; (net == nil || k.entry.home == net) && c.mayGo(now, k) {
+				f = k
+			}
 		}
-		f := c.order[c.victim]
-		e := f.entry
-		if net != nil && e.home != net || !c.mayGo(now, f) {
-			continue
-		}
-		c.stats.Evicted++
-		c.remove(now, f)
-		c.release(now, e)
-		return true
 	}
-	return false
+	if f == nil {
+		return false
+	}
+	c.stats.Evicted++
+	e := f.entry
+	c.remove(now, f)
+	c.release(now, e)
+	return true
 }
 
 // mayGo reports whether f may make room for another flow.
@@ -76,15 +78,39 @@ func (c *Cache) mayGo(now time.Duration, f *flow) bool {
 // have said. It reports whether it found one.
 func (c *Cache) evictEntry(now time.Duration) bool {
 	for range min(maxVictims, len(c.all)) {
-		c.victimEntry++
-		if c.victimEntry >= len(c.all) {
-			c.victimEntry = 0
-		}
-		if e := c.all[c.victimEntry]; e.first == nil {
+		if e := c.all[c.env.Random.IntN(len(c.all))]; e.first == nil {
 			c.stats.Evicted++
 			c.drop(now, e)
 			return true
 		}
 	}
 	return false
+}
+
+// setIdle puts f among the flows without outputs, or takes it away from there.
+func (c *Cache) setIdle(f *flow, idle bool) {
+	if f.idle == idle {
+		return
+	}
+	f.idle = idle
+	if idle {
+		if f.prevIdle = c.lastIdle; f.prevIdle != nil {
+			f.prevIdle.nextIdle = f
+		} else {
+			c.firstIdle = f
+		}
+		c.lastIdle = f
+		return
+	}
+	if f.nextIdle != nil {
+		f.nextIdle.prevIdle = f.prevIdle
+	} else {
+		c.lastIdle = f.prevIdle
+	}
+	if f.prevIdle != nil {
+		f.prevIdle.nextIdle = f.nextIdle
+	} else {
+		c.firstIdle = f.nextIdle
+	}
+	f.nextIdle, f.prevIdle = nil, nil
 }
