@@ -2,6 +2,7 @@ package member
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -30,7 +31,7 @@ func recorded(t *testing.T, name string) (list []host.Packet, times []time.Durat
 	}
 	for {
 		frame, info, err := r.ReadPacketData()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return list, times
 		}
 		if err != nil {
