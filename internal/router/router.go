@@ -12,6 +12,7 @@ import (
 	"mbone/internal/router/host"
 	"mbone/internal/router/member"
 	"mbone/internal/router/mfc"
+	"mbone/internal/router/respond"
 	"mbone/internal/router/timer"
 	protodvmrp "mbone/proto/dvmrp"
 	"mbone/proto/igmp"
@@ -32,6 +33,13 @@ type Engine struct {
 	cache   *mfc.Cache
 	dvmrp   *dvmrp.Protocol
 
+	tables    tables
+	responder *respond.Responder
+	transit   transit
+	delayed   int // answers that wait
+	// alert and forwarding are host.Settings.RouterAlert and Forwarding.
+	alert, forwarding bool
+
 	more bool // the last turn left something to do
 }
 
@@ -46,6 +54,9 @@ func New(random *rand.Rand, counters host.Counters, logs host.Logs) *Engine {
 	})
 	e.cache = mfc.New(&e.env, e.dvmrp, e.members)
 	e.dvmrp.Attach(e.cache)
+	e.tables.e = e
+	e.responder = respond.New(random, respond.RouterLimits)
+	e.transit.limiter = respond.NewLimiter(transitRates)
 	return e
 }
 
@@ -54,25 +65,34 @@ func New(random *rand.Rand, counters host.Counters, logs host.Logs) *Engine {
 // there is more to do, Deadline is not after now.
 func (e *Engine) Handle(now time.Duration, event host.Event) *host.Actions {
 	e.actions.Reset()
+	e.tables.now = now
+	due, ok := e.timers.Deadline()
+	changes := e.more || ok && due <= now
 	switch v := event.(type) {
 	case *host.Upcall:
 		e.cache.Upcall(now, v)
 	case *host.Packet:
-		e.receive(now, v)
+		changes = e.receive(now, v) || changes
 	case *host.LinkChanged:
+		e.tables.setLink(&v.Link)
 		e.members.SetLink(now, &v.Link)
 		e.cache.SetLink(now, &v.Link)
 		e.dvmrp.SetLink(now, &v.Link)
+		changes = true
 	case *host.LinkRemoved:
+		e.tables.removeLink(v.Interface)
 		e.dvmrp.RemoveLink(now, v.Interface)
 		e.cache.RemoveLink(now, v.Interface)
 		e.members.RemoveLink(now, v.Interface)
+		changes = true
 	case *host.Configured:
+		e.configure(&v.Settings)
 		e.members.Configure(now, &v.Settings)
 		e.cache.Configure(now, &v.Settings)
 		e.dvmrp.Configure(now, &v.Settings)
 	case *host.Shutdown:
 		e.dvmrp.Shutdown(now)
+		changes = true
 	}
 	if _, urgent := event.(*host.Upcall); urgent {
 		// Long work waits for the next turn: other upcalls may be waiting.
@@ -82,7 +102,16 @@ func (e *Engine) Handle(now time.Duration, event host.Event) *host.Actions {
 	e.more = !e.timers.Run(now, maxTimers)
 	e.more = !e.dvmrp.Work(now) || e.more
 	e.more = !e.cache.Work(now) || e.more
+	if changes {
+		e.tables.changed()
+	}
 	return &e.actions
+}
+
+// configure takes what is not the business of one part.
+func (e *Engine) configure(s *host.Settings) {
+	e.alert, e.forwarding = s.RouterAlert, s.Forwarding
+	e.responder.Configure(s.Asking, respond.Identity{Version: protodvmrp.Mrouted, Text: s.Version})
 }
 
 // Deadline returns when the engine wants a [host.Tick] if nothing happens before;
@@ -94,18 +123,43 @@ func (e *Engine) Deadline(now time.Duration) (at time.Duration, ok bool) {
 	return e.timers.Deadline()
 }
 
-func (e *Engine) receive(now time.Duration, p *host.Packet) {
-	if len(p.Message) < igmp.FrameLen || !igmp.VerifyChecksum(p.Message) {
-		return
+// receive takes a packet, and reports whether it was for the protocols: a question
+// changes nothing.
+func (e *Engine) receive(now time.Duration, p *host.Packet) bool {
+	if len(p.Message) < igmp.FrameLen {
+		return false
 	}
-	switch igmp.Type(p.Message[0]) {
+	// What is not sent to this router, the kernel gives to it for the sake of the
+	// Router Alert option only.
+	ours := !p.To.IsMulticast() && (!p.Alert || e.tables.owns(p.To))
+	kind := igmp.Type(p.Message[0])
+	switch {
+	case p.To.IsMulticast():
+		if (kind == igmp.TypeMtraceQuery || kind == igmp.TypeMtraceResponse) && !igmp.LinkLocal(p.To) {
+			e.forward(now, p)
+		}
+	case !ours:
+		e.pass(now, p)
+		return false
+	}
+	if !igmp.VerifyChecksum(p.Message) {
+		return false
+	}
+	switch kind {
 	case igmp.TypeDVMRP:
 		switch protodvmrp.Code(p.Message[1]) {
 		case protodvmrp.CodeAskNeighbors, protodvmrp.CodeAskNeighbors2, protodvmrp.CodeInfoRequest:
-		default:
-			e.dvmrp.Receive(now, p)
+			e.answer(now, p, ours)
+			return false
 		}
+		e.dvmrp.Receive(now, p)
+	case igmp.TypeMtraceQuery:
+		e.answer(now, p, ours)
+		return false
+	case igmp.TypeMtraceResponse:
+		return false // for a tool on this host, if for anybody
 	default:
 		e.members.Receive(now, p)
 	}
+	return true
 }
