@@ -78,20 +78,20 @@ func (q *Queue) Deadline() (due time.Duration, ok bool) {
 // Len returns how many timers are set.
 func (q *Queue) Len() int { return len(q.heap) }
 
-// Run fires the timers that are due, at most limit of them, and reports whether
-// it fired all.
+// Run fires the timers that are due, and reports whether it fired all: it looks at
+// no more than limit of them (negative: any number), counting those that were put
+// off and so are not due.
 func (q *Queue) Run(now time.Duration, limit int) bool {
-	for len(q.heap) > 0 && q.heap[0].key.at <= now {
+	for ; len(q.heap) > 0 && q.heap[0].key.at <= now; limit-- {
+		if limit == 0 {
+			return false
+		}
 		t := q.heap[0]
 		if t.key.before(t.due) {
 			t.key = t.due
 			heap.Fix(&q.heap, 0)
 			continue
 		}
-		if limit == 0 {
-			return false
-		}
-		limit--
 		heap.Pop(&q.heap)
 		t.Fire(now)
 	}

@@ -90,3 +90,24 @@ func TestLimit(t *testing.T) {
 		t.Errorf("fired %d times after it was stopped", n)
 	}
 }
+
+// Timers that were put off cost a part of the limit, so that a turn ends in time
+// however many there are.
+func TestLimitOfPutOff(t *testing.T) {
+	var q Queue
+	timers := make([]Timer, 10)
+	for i := range timers {
+		timers[i].Fire = func(time.Duration) { t.Error("fired too early") }
+		q.Set(&timers[i], 1)
+		q.Set(&timers[i], 100)
+	}
+	turns := 1
+	for ; !q.Run(1, 4); turns++ {
+	}
+	if turns != 3 {
+		t.Errorf("%d turns, want 3", turns)
+	}
+	if at, ok := q.Deadline(); !ok || at != 100 {
+		t.Errorf("deadline %v, %v", at, ok)
+	}
+}
