@@ -79,7 +79,7 @@ func (o *outbox) allowed(now time.Duration) int {
 
 // some returns when a few reports may leave, which are better filled than one now
 // and then.
-func (o *outbox) some() time.Duration { return o.empty - (burst-4)*pace }
+func (o *outbox) some() time.Duration { return o.empty - (burst-2)*pace }
 
 // sent counts reports that leave now.
 func (o *outbox) sent(now time.Duration, n int) {

@@ -215,6 +215,7 @@ func TestTimeout(t *testing.T) {
 	} {
 		r := newRig(t)
 		l := lan(1)
+		l.AllowNonpruners = true
 		l.NeighborTimeout = c.setting
 		r.set(l)
 		s := r.stranger(1, 9)
@@ -229,6 +230,19 @@ func TestTimeout(t *testing.T) {
 		r.wantState(1, 9, "none")
 		r.wantWay("10.1.0.0/16", "none")
 	}
+}
+
+// A router that may not be a peer is forgotten like others, though it was heard by a
+// report.
+func TestTooOldTimeout(t *testing.T) {
+	r := newRig(t)
+	r.set(lan(1))
+	s := r.stranger(1, 9)
+	s.version = version(2, 1, 0)
+	s.report("10.1.0.0/16", 1)
+	r.wantState(1, 9, "too-old")
+	r.run(141 * time.Second)
+	r.wantState(1, 9, "none")
 }
 
 // Several neighbours on a link are all named, whatever their state.

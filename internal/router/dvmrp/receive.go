@@ -15,11 +15,13 @@ func (p *Protocol) receiveReport(l *link, packet *host.Packet, v dvmrp.Version) 
 	if n == nil && !keepsToDraft(v) {
 		n = p.meet(l, packet, v, true)
 	}
+	if n != nil {
+		p.keep(n)
+	}
 	if n == nil || !n.isPeer() {
 		p.refuse(NoPeer, l, packet)
 		return
 	}
-	p.keep(n)
 	if !l.Blaster {
 		p.readReport(l, n, packet.Message)
 		return
