@@ -329,5 +329,3 @@ func TestRouterAllocations(t *testing.T) {
 		t.Errorf("%v allocations to see that nothing has happened", got)
 	}
 }
-
-
