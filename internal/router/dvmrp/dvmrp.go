@@ -200,7 +200,12 @@ func (p *Protocol) Work(now time.Duration) bool {
 	left = p.sweepRoutes(left)
 	left = p.readBlasted(left)
 	left = p.tellLinks(left)
-	left = p.releaseRoutes(left)
+	if last := p.changes.last; left > 0 {
+		left = p.releaseRoutes(left)
+		if p.changes.last > last {
+			left = p.tellLinks(left) // another way is told in the same turn
+		}
+	}
 	return left > 0
 }
 

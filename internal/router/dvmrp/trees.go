@@ -220,7 +220,7 @@ func (p *Protocol) NewFlow(now time.Duration, e *mfc.Entry) {
 		return
 	}
 	t.again = now // what nobody wants is pruned anew
-	if e.IsWanted() {
+	if e.IsWanted() && p.cache.IsStillWanted(e) { // perhaps only on what is the upstream link now
 		p.trees.graftUp(now, e)
 	}
 	p.trees.settle(now, t)

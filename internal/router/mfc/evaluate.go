@@ -243,6 +243,10 @@ func (c *Cache) want(e *Entry) bool {
 	return len(c.wants) > 0
 }
 
+// IsStillWanted reports whether anybody wants packets of e by what is known now,
+// whatever the protocol was told last.
+func (c *Cache) IsStillWanted(e *Entry) bool { return c.want(e) }
+
 // update recomputes where the packets of e go, and returns how many flows it has.
 func (c *Cache) update(now time.Duration, e *Entry) (n int) {
 	wanted := c.want(e)
