@@ -680,3 +680,83 @@ func TestCheck(t *testing.T) {
 		t.Errorf("-d ?: exit %d, %q", code, stdout)
 	}
 }
+
+const twoRouters = `
+lan net1
+lan net2
+lan net3
+host sender
+  interface eth0 on net1 10.0.1.1/24
+host r1
+  interface eth0 on net1 10.0.1.254/24
+  interface eth1 on net2 10.0.2.1/24
+host r2
+  interface eth0 on net2 10.0.2.2/24
+  interface eth1 on net3 10.0.3.254/24
+host receiver
+  interface eth0 on net3 10.0.3.1/24
+`
+
+// Two routers find each other, and packets of a sender behind the one reach a member
+// behind the other; no more when the link between them is cut, and again when it is
+// mended.
+func TestTwoRouters(t *testing.T) {
+	l := lab.Start(t, twoRouters)
+	for _, name := range []string{"r1", "r2"} {
+		startDaemon(t, l.Host(name), "-f", os.DevNull, "-l", "debug")
+	}
+	r, err := l.Host("receiver").Join(sent, "eth0", netip.Addr{})
+	check(t, err)
+	defer r.Close()
+	// arrives sends until something has come.
+	arrives := func(when string) {
+		t.Helper()
+		lab.Until(t, patience, func() error {
+			before := r.Stats().Packets
+			_, err := l.Host("sender").Send(t.Context(), lab.Flow{Group: sent, Interface: "eth0", Count: 1})
+			check(t, err)
+			time.Sleep(20 * time.Millisecond) // between two of a stream
+			if r.Stats().Packets == before {
+				return fmt.Errorf("%s: nothing arrives", when)
+			}
+			return nil
+		})
+	}
+	arrives("at first")
+	stream, err := l.Host("receiver").Join(sent, "eth0", netip.Addr{})
+	check(t, err)
+	defer stream.Close()
+	const n = 200
+	_, err = l.Host("sender").Send(t.Context(), lab.Flow{Group: sent, Interface: "eth0", Count: n, Interval: time.Millisecond})
+	check(t, err)
+	lab.Until(t, patience, func() error {
+		if s := stream.Stats(); s.Packets != n || s.Duplicates != 0 {
+			return fmt.Errorf("%+v, want %d packets", s, n)
+		}
+		return nil
+	})
+	check(t, l.Host("r1").Wire("eth1").SetCarrier(false))
+	lab.Until(t, patience, func() error {
+		if got := installedAt(t, l.Host("r1")); len(got) > 0 {
+			return fmt.Errorf("r1 forwards to %v without the link", got)
+		}
+		return nil
+	})
+	check(t, l.Host("r1").Wire("eth1").SetCarrier(true))
+	arrives("with the link again")
+}
+
+// installedAt returns where the kernel of a host forwards the flow of the tests.
+func installedAt(t *testing.T, h *lab.Host) (outputs []string) {
+	t.Helper()
+	reader := lab.Within(t, h, mroute.OpenReader)
+	defer reader.Close()
+	e, _, err := reader.Route(0, source, group)
+	check(t, err)
+	for _, o := range e.Outputs {
+		link, err := h.Netlink().LinkByIndex(o.IfIndex)
+		check(t, err)
+		outputs = append(outputs, link.Attrs().Name)
+	}
+	return outputs
+}
