@@ -316,6 +316,16 @@ func TestTrace(t *testing.T) {
 			block: func(b *mtrace.Block) { toDown(b); b.Code = mtrace.CodeWrongLastHop },
 		},
 		{
+			name: "the same, weak", setup: member,
+			ask: func(m *mtrace.Message, p *host.Packet) {
+				m.Group, m.Receiver, p.To = igmp.Unspecified, ip("10.8.0.9"), ours
+			},
+			block: func(b *mtrace.Block) {
+				toDown(b)
+				b.PacketsGroup, b.Code = mtrace.Unknown, mtrace.CodeWrongLastHop
+			},
+		},
+		{
 			name: "several sources of a network are counted together", setup: func(r *rig) {
 				member(r)
 				r.flow(upLink, ip("10.9.0.10"), group, 8)
@@ -399,6 +409,46 @@ func TestTrace(t *testing.T) {
 				t.Errorf("packet: -want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// Who may ask by the routes of DVMRP, and which neighbours may pass a trace on.
+func TestAskers(t *testing.T) {
+	r, private := newRig(t), rigSettings()
+	private.Asking = host.Asking{Routed: true, Networks: []netip.Prefix{prefix("192.88.99.0/24")}}
+	r.handle(&host.Configured{Settings: private})
+	r.report(upLink, up, dvmrp.Route{Prefix: prefix("0.0.0.0/0"), Metric: 3}, dvmrp.Route{Prefix: prefix("203.0.113.128/25"), Metric: 3})
+	for addr, want := range map[string]int{
+		"10.9.1.1": 1, "203.0.113.200": 1, "198.18.0.9": 1, // the link is a route, too
+		"203.0.113.9": 0, "198.51.100.1": 0, "10.77.0.1": 0, // but for the default route
+	} {
+		r.hear(upLink, ip(addr), ip("10.1.0.1"), askNeighbors(dvmrp.CodeAskNeighbors2))
+		if got := len(r.answers(igmp.TypeDVMRP, dvmrp.CodeNeighbors2)); got != want {
+			t.Errorf("%s asks: %d answers, want %d", addr, got, want)
+		}
+	}
+	r.greet(upLink, farEnd, ip("10.1.0.1"))
+	deaf := ip("10.77.0.1")
+	l := rigLink(tunnelLink)
+	l.ID, l.Remote = offLink+1, deaf
+	r.handle(&host.LinkChanged{Link: l})
+	r.hear(upLink, deaf, ip("10.1.0.1"), &dvmrp.Probe{Version: dvmrp.Mrouted, GenID: 1})
+	for from, want := range map[netip.Addr]respond.Outcome{farEnd: respond.PassedOn, deaf: respond.Prohibited} {
+		m := trace()
+		m.Blocks, m.Response = []mtrace.Block{{Incoming: from, Outgoing: from, Previous: ip("10.1.0.1")}}, ip("192.88.99.1")
+		before := r.engine.Questions()
+		r.hear(upLink, from, ip("10.1.0.1"), &m)
+		if after := r.engine.Questions(); after[want] != before[want]+1 {
+			t.Errorf("passed on by %v: %v, then %v, want %v", from, before, after, want)
+		}
+	}
+	// A tunnel whose other end does not hear this router is down, and listed.
+	r.run(21 * time.Second)
+	r.hear(upLink, deaf, ip("10.1.0.1"), &dvmrp.Probe{Version: dvmrp.Mrouted, GenID: 1})
+	r.hear(hostLink, onLink, ours, askNeighbors(dvmrp.CodeAskNeighbors2))
+	list := parseNeighbors(t, r, dvmrp.CodeNeighbors2).Interfaces
+	if got := list[len(list)-1]; got.Flags != dvmrp.FlagTunnel|dvmrp.FlagDown || !slices.Equal(got.Neighbors, []netip.Addr{deaf}) {
+		t.Errorf("a tunnel one way: %+v", got)
 	}
 }
 

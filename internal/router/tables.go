@@ -151,18 +151,20 @@ func (t *tables) Counts(id int) (in, out uint32, ok bool, err error) {
 }
 
 // Output implements [respond.Tables]: it is the link of the route to the receiver,
-// if packets would leave by it.
+// if packets would leave by it, or may.
 func (t *tables) Output(source, group, receiver netip.Addr) (int, error) {
 	back, ok := t.e.dvmrp.RPF(receiver)
-	if !ok || group.IsUnspecified() {
+	if !ok {
 		return 0, nil
 	}
 	e, ok := t.entry(source, group)
 	l := t.link(back.In)
-	if !ok || l == nil || !t.leaves(e, source, l) {
-		return 0, nil
+	switch {
+	case !ok || l == nil:
+	case group.IsUnspecified() && t.forwards(e, int(l.ID)), t.leaves(e, source, l):
+		return int(l.ID), nil
 	}
-	return int(back.In), nil
+	return 0, nil
 }
 
 // Path implements [respond.Tables].

@@ -17,9 +17,8 @@ const (
 )
 
 var (
-	broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	thisHost  = netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8)    // RFC 1122 section 3.2.1.3
-	classE    = netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4) // RFC 1112 section 4
+	thisHost = netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8)    // RFC 1122 section 3.2.1.3
+	classE   = netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4) // RFC 1112 section 4
 )
 
 // IsHost reports whether addr can be that of one host, by its form.

@@ -331,6 +331,17 @@ func TestTraceByTunnel(t *testing.T) {
 	}
 }
 
+// Only tunnels are told by their ends: on a link, the interface is where a packet
+// came by, whatever its addresses.
+func TestTraceByAnotherLink(t *testing.T) {
+	tables, m := newModel(), query()
+	m.Blocks, m.Response = []mtrace.Block{theirs}, ip("10.9.9.9")
+	newRouter(policy).Handle(0, Packet{From: ip("10.2.0.2"), To: ip("10.2.0.1"), Interface: 2, Message: encode(t, &m)}, tables)
+	if tables.flow.Out != 2 {
+		t.Errorf("asked about %+v, want interface 2", tables.flow)
+	}
+}
+
 // A multicast response to a question that came by a tunnel, or from this host,
 // leaves by the first interface that may carry it.
 func TestMulticastResponse(t *testing.T) {
@@ -464,6 +475,22 @@ func TestForgedFlood(t *testing.T) {
 	}
 	if !from(began+(seconds+1)*time.Second, ip("172.16.1.1"), 1) {
 		t.Error("after the flood a new asker has no answer")
+	}
+}
+
+// What says that it comes from the other end of a tunnel can be forged by anybody:
+// it gets no more than others.
+func TestTunnelLimit(t *testing.T) {
+	const questions = 1000
+	r, answered := newRouter(policy), 0
+	p := Packet{From: ip("203.0.113.9"), To: ip("10.2.0.1"), Interface: 3, Message: ask(t, dvmrp.CodeAskNeighbors2)}
+	for range questions {
+		if r.Handle(0, p, newModel()).Outcome == Answered {
+			answered++
+		}
+	}
+	if answered != RouterLimits.Far.Source.Burst {
+		t.Errorf("%d of %d questions were answered, want %d", answered, questions, RouterLimits.Far.Source.Burst)
 	}
 }
 
