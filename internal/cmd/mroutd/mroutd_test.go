@@ -667,7 +667,7 @@ func TestLeastPrivilege(t *testing.T) {
 			return fmt.Errorf("%d interfaces, want 3", len(interfaces))
 		}
 		if _, _, ok, err := known.Counts(interfaces[0].ID); !ok {
-			return fmt.Errorf("no counters of %d: %v", interfaces[0].ID, err)
+			return fmt.Errorf("no counters of %d: %w", interfaces[0].ID, err)
 		}
 		return nil
 	}))
