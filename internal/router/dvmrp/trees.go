@@ -220,7 +220,8 @@ func (p *Protocol) NewFlow(now time.Duration, e *mfc.Entry) {
 		return
 	}
 	t.again = now // what nobody wants is pruned anew
-	if e.IsWanted() && p.cache.IsStillWanted(e) { // perhaps only on what is the upstream link now
+	// What was wanted is perhaps only wanted on what is the upstream link now.
+	if e.IsWanted() && p.cache.IsStillWanted(e) {
 		p.trees.graftUp(now, e)
 	}
 	p.trees.settle(now, t)
@@ -298,6 +299,7 @@ func (p *Protocol) Drop(now time.Duration, e *mfc.Entry) {
 
 // fire does what is due in a tree.
 func (ts *trees) fire(now time.Duration, t *tree) {
+	ts.p.now = now
 	e := t.entry
 	up := ts.p.upstream(e)
 	k := t.sentTo(up)

@@ -75,15 +75,28 @@ func (c *Cache) lookAfter(now time.Duration, f *flow) {
 			c.release(now, e)
 			return
 		}
-		f.check = min(f.expires, now+2*(now-f.used))
+		c.lookLater(now, f)
 		return
 	}
 	came := f.came
 	f.active, f.came = false, false
 	f.expires = now + c.jitter(c.lifetime)
-	f.check = f.expires
-	if came && !e.wanted {
+	c.lookLater(now, f)
+	if came && !e.wanted && e.In != 0 {
 		c.protocol.Progress(now, e)
+	}
+}
+
+// lookLater puts off the next look at f: until it expires, unless it is awaited
+// that packets of it come from upstream.
+func (c *Cache) lookLater(now time.Duration, f *flow) {
+	f.check = f.expires
+	if f.entry.heard || f.entry.wanted {
+		f.step = 0
+	}
+	if f.step > 0 {
+		f.step *= 2
+		f.check = min(f.expires, now+f.step)
 	}
 }
 

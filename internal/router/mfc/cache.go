@@ -124,7 +124,7 @@ func (c *Cache) newFlow(now time.Duration, u *host.Upcall) *flow {
 	}
 	if !wanted && u.Interface != e.In {
 		// Nobody learns that packets come on the right link, but by looking.
-		f.check = now + firstLook
+		f.step, f.check = firstLook, now+firstLook
 	}
 	c.lookAt(now, f.check)
 	return f

@@ -352,6 +352,24 @@ func TestProgressAfterWrongLink(t *testing.T) {
 	r := newRouter(t)
 	r.packet(2, source, group)
 	r.wantLog("wrong link", "new from 1")
+	for range 10 { // packets on the wrong link say nothing
+		r.packet(2, source, group)
+		r.run(time.Second)
+	}
+	r.wantLog("more on the wrong link")
+	r.packet(1, source, group)
+	r.run(15 * time.Second)
+	r.wantLog("right link", "progress from 1")
+}
+
+// What came on a wrong link first while somebody wanted it, and nobody does any more,
+// is noticed when it comes on the right one.
+func TestProgressAfterWrongLinkOfWanted(t *testing.T) {
+	r := newRouter(t)
+	r.depend(theNet, group, 3, true)
+	r.packet(2, source, group)
+	r.depend(theNet, group, 3, false)
+	r.wantLog("wrong link", "new from 1", "wanted from 1", "empty from 1")
 	r.packet(1, source, group)
 	r.run(4 * time.Second)
 	r.wantLog("right link", "progress from 1")

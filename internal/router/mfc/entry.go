@@ -65,8 +65,10 @@ type flow struct {
 	// used is when packets were seen last, expires when it will be removed if none
 	// are, and check when they are counted next.
 	used, expires, check time.Duration
-	place                int32 // in Cache.order
-	action               int32 // where it was among the actions of a turn
+	// step is between two looks while packets are awaited from upstream, else 0.
+	step   time.Duration
+	place  int32 // in Cache.order
+	action int32 // where it was among the actions of a turn
 }
 
 func (f *flow) addr() netip.Addr { return netip.AddrFrom4(f.source) }

@@ -296,9 +296,25 @@ func (c *Cache) tell(now time.Duration, e *Entry, wanted bool) {
 	e.wanted = wanted
 	if wanted {
 		c.protocol.OutputsNonEmpty(now, e)
-	} else {
-		c.protocol.OutputsEmpty(now, e)
+		return
 	}
+	if !e.heard {
+		c.listen(now, e)
+	}
+	c.protocol.OutputsEmpty(now, e)
+}
+
+// listen finds out whether packets of e come from upstream: now, or soon. No upcall
+// says so if the first one was for a packet on a wrong link.
+func (c *Cache) listen(now time.Duration, e *Entry) {
+	c.refresh(now, e)
+	if e.heard || e.first == nil {
+		return
+	}
+	for f := e.first; f != nil; f = f.next {
+		f.step, f.check = firstLook, now+firstLook
+	}
+	c.lookAt(now, now+firstLook)
 }
 
 // emit tells the host of f. A second action of a turn replaces the first one.
