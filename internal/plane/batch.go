@@ -60,7 +60,7 @@ func (b *batch) receive(fd int) {
 			b.n = int(n)
 			return
 		case unix.EINTR:
-		case unix.EAGAIN:
+		case unix.EAGAIN, unix.ENOMEM, unix.ENOBUFS: // nothing, or nothing now
 			return
 		default:
 			b.err = errno

@@ -37,7 +37,7 @@ const igmp = 2
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -313,7 +313,11 @@ func (r *Router) putAside(packet, control []byte) {
 		q = &r.traces
 	}
 	at, ifIndex := readControl(control)
-	if !q.put(packet, r.byIndex[ifIndex], at) {
+	in := r.byIndex[ifIndex]
+	if in == 0 && packet[offsetDestination]&0xf0 == 0xe0 {
+		return // multicast on an interface that is none of ours
+	}
+	if !q.put(packet, in, at) {
 		r.counts.Dropped++
 	}
 }

@@ -584,6 +584,44 @@ func TestBackground(t *testing.T) {
 	})
 }
 
+// It goes on with the socket of an earlier process, whose vifs it keeps as they are.
+func TestDaemonInherits(t *testing.T) {
+	h := lab.Start(t, hostOfThree).Host("router")
+	table := lab.Within(t, h, func() (*mroute.Table, error) { return mroute.Open(0) })
+	check(t, errors.Join(table.AddVif(7, h.Wire("eth1").Index), table.AddVif(9, h.Wire("eth0").Index)))
+	entry := mroute.Entry{Source: source, Group: group, Parent: 7}
+	entry.TTLs[9] = 1
+	check(t, table.AddMFC(entry))
+	c := daemonCommand(h, "-n", "-f", os.DevNull)
+	c.ExtraFiles = []*os.File{table.File()}
+	c.Env = append(c.Env, inheritedVariable+"=3")
+	check(t, c.Start())
+	check(t, table.Close())
+	reader := lab.Within(t, h, mroute.OpenReader)
+	defer reader.Close()
+	lab.Until(t, patience, func() error {
+		vifs, err := reader.Vifs(0)
+		if err == nil && len(vifs) != 3 {
+			err = fmt.Errorf("vifs: %+v\n%s", vifs, c.Log())
+		}
+		return err
+	})
+	vifs, err := reader.Vifs(0)
+	check(t, err)
+	for _, v := range vifs {
+		if v.IfIndex == h.Wire("eth1").Index && v.ID != 7 || v.IfIndex == h.Wire("eth0").Index && v.ID != 9 {
+			t.Errorf("a vif has another number: %+v", vifs)
+		}
+	}
+	if got := installedAt(t, h); !slices.Equal(got, []string{"eth0"}) {
+		t.Errorf("the flow goes to %v", got)
+	}
+	check(t, c.Stop(patience))
+	if got := vifsOf(t, h, 0); len(got) != 0 {
+		t.Errorf("vifs at the end: %v", got)
+	}
+}
+
 // Two of them share a host.
 func TestTwoInstances(t *testing.T) {
 	h := lab.Start(t, hostOfThree).Host("router")
