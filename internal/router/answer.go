@@ -25,7 +25,12 @@ type delayedAnswer struct {
 
 // Questions counts what became of questions: Ask-Neighbors, Ask-Neighbors2,
 // Info-Request and mtrace.
-func (e *Engine) Questions() respond.Counts { return e.responder.Counts() }
+func (e *Engine) Questions() respond.Counts {
+	c := e.responder.Counts()
+	c[respond.Answered] -= e.crowded
+	c[respond.Limited] += e.crowded
+	return c
+}
 
 // answer answers a question, if it is this router's to answer.
 func (e *Engine) answer(now time.Duration, p *host.Packet, ours bool) {
@@ -40,6 +45,7 @@ func (e *Engine) answer(now time.Duration, p *host.Packet, ours bool) {
 		return
 	}
 	if e.delayed == maxDelayed {
+		e.crowded++
 		return
 	}
 	e.delayed++

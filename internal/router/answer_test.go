@@ -151,6 +151,9 @@ func TestJitter(t *testing.T) {
 	if r.engine.delayed != maxDelayed {
 		t.Errorf("%d answers wait, want %d", r.engine.delayed, maxDelayed)
 	}
+	if c := r.engine.Questions(); c[respond.Answered] != 1+maxDelayed || c[respond.Limited] != 9*maxDelayed {
+		t.Errorf("counts: %v", c)
+	}
 	r.sent = r.sent[:0]
 	r.run(200 * time.Millisecond)
 	if got := r.answers(igmp.TypeDVMRP, dvmrp.CodeNeighbors2); len(got) != maxDelayed || r.engine.delayed != 0 {

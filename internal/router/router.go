@@ -36,7 +36,8 @@ type Engine struct {
 	tables    tables
 	responder *respond.Responder
 	transit   transit
-	delayed   int // answers that wait
+	delayed   int    // answers that wait
+	crowded   uint64 // answers that could not
 	// alert and forwarding are host.Settings.RouterAlert and Forwarding.
 	alert, forwarding bool
 
