@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +70,7 @@ func BenchmarkFlows(b *testing.B) {
 				b.StartTimer()
 				go sendFlows(send, n, &done)
 				for int(done.Load()) < n {
-					if _, err := unix.Read(fd, buffer); err != nil && err != syscall.EINTR {
+					if _, err := unix.Read(fd, buffer); err != nil && !errors.Is(err, unix.EINTR) {
 						b.Fatal(err)
 					}
 					if buffer[9] != 0 {

@@ -268,6 +268,7 @@ func TestRouterGroups(t *testing.T) {
 	const n = 50
 	l := lab.Start(t, crossing)
 	h := l.Host("router")
+	check(t, h.Sysctl("net.ipv4.igmp_max_memberships", "4"))
 	r := openRouter(t, h, plane.RouterOptions{})
 	var groups []netip.Addr
 	for i := range n {
@@ -275,11 +276,7 @@ func TestRouterGroups(t *testing.T) {
 	}
 	joined := func(want int) {
 		t.Helper()
-		var text []byte
-		text = lab.Within(t, h, func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/igmp") })
-		if got := strings.Count(string(text), "\t\t\t\t"); got == 0 {
-			t.Fatalf("%s", text)
-		}
+		text := lab.Within(t, h, func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/igmp") })
 		got := 0
 		for line := range strings.Lines(string(text)) {
 			if f := strings.Fields(line); len(f) > 0 && len(f[0]) == 8 && strings.HasSuffix(f[0], "07EF") {

@@ -389,16 +389,26 @@ func TestWarnings(t *testing.T) {
 lan a
 host router
   interface eth0 on a 10.0.1.254/24
+  interface eth1 on a 10.0.1.253/24
+  interface eth2 on a 10.0.2.254/24
   sysctl net.ipv4.conf.eth0.rp_filter 1
 `).Host("router")
 	r := runDaemon(t, h, "phyint eth0 rate-limit 500\n")
 	check(t, h.Wire("eth0").SetCarrier(false))
 	r.until("eth0", "down", func(l host.Link, ok bool) bool { return ok && !l.Up })
+	for _, name := range []string{"eth1", "eth2"} {
+		check(t, h.Wire(name).Detach())
+		r.until(name, "gone", func(_ host.Link, ok bool) bool { return !ok })
+	}
 	r.stop()
+	if strings.Contains(r.log.String(), "eth2: ") || strings.Contains(r.log.String(), "conf.eth1") {
+		t.Errorf("it warns of what is well:\n%s", r.log)
+	}
 	for _, want := range []string{
 		"sysctl -w net.ipv4.conf.eth0.rp_filter=2",
 		"fewer than two links",
 		"rate-limit of phyint eth0 has no effect",
+		"10.0.1.0/24 is on eth0 and on eth1",
 	} {
 		if n := strings.Count(r.log.String(), want); n != 1 {
 			t.Errorf("%q is said %d times:\n%s", want, n, r.log)

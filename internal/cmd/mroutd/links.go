@@ -152,21 +152,23 @@ func (d *daemon) remove(key linkKey) {
 // update tells the engine a link that is new or differs.
 func (d *daemon) update(key linkKey, l *link) {
 	old := d.links[key]
+	same := false
 	if old != nil {
 		l.ID = old.ID
-		if reflect.DeepEqual(old, l) {
-			return
-		}
+		same = reflect.DeepEqual(old, l)
 	} else {
 		d.lastID++
 		l.ID = d.lastID
 	}
-	if l.Enabled {
+	if l.Enabled && (!same || d.refused[key] != "") {
 		err := d.router.AddLink(l.ID, l.index, l.Name, l.groups)
 		d.refuse(key, l, err)
 		if err != nil && !d.router.HasVif(l.ID) {
 			return
 		}
+	}
+	if same {
+		return
 	}
 	d.log.iface.Info("link", "link", l.Name, "new", old == nil, "up", l.Up, "address", l.Address, "enabled", l.Enabled)
 	d.links[key] = l
@@ -198,17 +200,36 @@ func (d *daemon) warn(interfaces []plane.Link) {
 		}
 		d.warned[l.Name] = strict
 	}
-	n := 0
-	for _, l := range d.links {
-		if l.Enabled {
-			n++
+	d.warnWhole()
+}
+
+// warnWhole logs what only all links together show.
+func (d *daemon) warnWhole() {
+	on := make(map[netip.Prefix]string)
+	used := 0
+	for _, key := range d.keys() {
+		l := d.links[key]
+		if !l.Enabled {
+			continue
+		}
+		used++
+		for _, n := range l.Networks {
+			if other, ok := on[n.Prefix]; ok && other != l.Name {
+				text := fmt.Sprintf("%s is on %s and on %s: the hosts of a network are on one link only", n.Prefix, other, l.Name)
+				if !d.warned[text] {
+					d.log.main.Warn(text)
+					d.warned[text] = true
+				}
+				continue
+			}
+			on[n.Prefix] = l.Name
 		}
 	}
 	const few = "fewer than two links: nothing is forwarded until there are more"
-	if n < 2 && !d.notices[few] {
+	if used < 2 && !d.notices[few] {
 		d.log.main.Log(context.Background(), levelNotice, few, "links", d.names())
 	}
-	d.notices[few] = n < 2
+	d.notices[few] = used < 2
 }
 
 // name is the name of a link.
