@@ -183,10 +183,13 @@ func (c *Capture) add(f Frame) {
 }
 
 // Frames returns what was seen so far, in order.
-func (c *Capture) Frames() []Frame {
+func (c *Capture) Frames() []Frame { return c.Since(0) }
+
+// Since returns what was seen so far without the first n frames.
+func (c *Capture) Since(n int) []Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.frames)
+	return slices.Clone(c.frames[min(n, len(c.frames)):])
 }
 
 // Close ends the capture. It returns an error if it is not complete: if the
