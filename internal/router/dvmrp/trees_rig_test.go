@@ -53,6 +53,8 @@ type kernelFlow struct {
 type treeMessage struct {
 	at       time.Duration
 	text     string // "prune 10.0.0.0 224.2.2.2 to 192.168.1.2"
+	code     dvmrp.Code
+	to       netip.Addr
 	lifetime time.Duration
 }
 
@@ -151,7 +153,7 @@ func (f *forest) flush() {
 	for _, s := range f.actions.Send {
 		var prune dvmrp.Prune
 		var graft dvmrp.Graft
-		m := treeMessage{at: f.now}
+		m := treeMessage{at: f.now, to: s.To, code: dvmrp.Code(s.Message[1])}
 		switch {
 		case prune.Parse(s.Message) == nil:
 			m.text = fmt.Sprintf("prune %v %v to %v", prune.Source, prune.Group, s.To)
@@ -234,9 +236,7 @@ func (f *forest) peerOf(link, number int, v dvmrp.Version, generation uint32) {
 func (f *forest) report(link, number int, prefix string, metric int) {
 	s := repeated{link, number, prefix, metric}
 	f.said = slices.DeleteFunc(f.said, func(k repeated) bool { return k.link == link && k.number == number && k.prefix == prefix })
-	if metric != 32 {
-		f.said = append(f.said, s)
-	}
+	f.said = append(f.said, s)
 	f.tell(s)
 }
 

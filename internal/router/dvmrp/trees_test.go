@@ -404,6 +404,14 @@ func TestPruneCancelsGraft(t *testing.T) {
 	f.wantSent()
 	f.join(3, true)
 	f.wantSent("graft to 192.168.1.2")
+
+	// Also where nothing was heard since: the graft may have arrived.
+	f = grown(t, pointToPoint)
+	f.packet(1)
+	f.run(10 * time.Second)
+	f.join(3, true)
+	f.join(3, false)
+	f.wantSent("prune to 192.168.1.2", "graft to 192.168.1.2", "prune to 192.168.1.2")
 }
 
 // A prune is sent again where packets come all the same: on links that say so, for
@@ -498,7 +506,8 @@ func TestUpstreamChanges(t *testing.T) {
 		f.join(3, true)
 		f.wantSent("prune to 192.168.1.2", "graft to 192.168.1.2")
 		other(f)
-		f.wantSent("graft to 192.168.2.3")
+		f.run(6 * time.Second)
+		f.wantSent("graft to 192.168.2.3", "graft to 192.168.2.3")
 		f.ack(2, 3)
 		f.run(time.Hour)
 		f.wantSent()

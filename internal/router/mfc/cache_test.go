@@ -268,6 +268,49 @@ func TestMoreSpecificRoute(t *testing.T) {
 	}
 }
 
+// Sources that nobody wants are asked about again when they get another route, so
+// that its upstream router hears of it.
+func TestMoreSpecificRouteUnwanted(t *testing.T) {
+	r := newRouter(t)
+	r.packet(1, source, group)
+	r.protocol.logged()
+	narrow := net("10.1.2.0/28")
+	r.protocol.hold[Key{narrow, group}] = time.Hour
+	r.route(narrow, 2, addr("10.2.0.9"))
+	r.run(0)
+	r.packet(2, source, group)
+	want := []string{"drop 10.1.2.0/24 224.2.2.2 from 1", "new 10.1.2.0/28 224.2.2.2 from 2", "progress 10.1.2.0/28 224.2.2.2 from 2"}
+	got := r.protocol.logged()
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the protocol was told %q, want %q", got, want)
+	}
+}
+
+// The protocol may take away flows while they are looked at.
+func TestFlushWhileLooking(t *testing.T) {
+	r := newRig(t, 10_000)
+	r.link(1, nil)
+	r.route(net("10.0.0.0/8"), 1, netip.Addr{})
+	for i := range 5000 {
+		g := group
+		if i < 500 {
+			g = addr("224.3.3.3")
+		}
+		r.packet(1, netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), g)
+	}
+	r.protocol.progress = func(e *Entry) {
+		if e.Group == group {
+			r.cache.Flush(r.now, e)
+		}
+	}
+	r.run(500 * time.Second)
+	r.check()
+	if len(r.kernel) == 0 || r.cache.Lookup(Key{net("10.0.0.0/8"), group}) != nil {
+		t.Errorf("%d entries are left, want some, of the other group only", len(r.kernel))
+	}
+}
+
 func TestRouteComesAndGoes(t *testing.T) {
 	r := newRouter(t)
 	r.join(2, group, true)
@@ -335,6 +378,10 @@ func TestHold(t *testing.T) {
 	e := r.cache.Lookup(Key{theNet, group})
 	if e == nil || len(r.kernel) > 0 {
 		t.Fatalf("entry %v with %d in the kernel, want one with none", e, len(r.kernel))
+	}
+	r.turn(func() { r.cache.Flush(r.now, e) })
+	if e.IsHeard() {
+		t.Error("nothing was heard since it was flushed")
 	}
 	r.protocol.logged()
 	r.packet(1, source, group)
@@ -466,6 +513,7 @@ func TestFlood(t *testing.T) {
 			b[0] = 12
 			r.packet(3, netip.AddrFrom4(b), group)
 		}
+		r.now += 3 * time.Millisecond
 		if len(r.kernel) > 1000 {
 			t.Fatalf("%d entries, the bound is 1000", len(r.kernel))
 		}
@@ -475,6 +523,9 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d entries, the bound is 1000", entries)
 	}
 	packets("after")
+	if r.now < minIdle || r.now > 2*minIdle {
+		t.Fatalf("it took %v: flows that go on must be looked at, once", r.now)
+	}
 	if n := r.cache.Stats().Upcalls - upcalls; n != 5000 {
 		t.Errorf("%d upcalls, want 5000 of those who flood and none of others", n)
 	}
@@ -482,8 +533,8 @@ func TestFlood(t *testing.T) {
 		r.packet(1, real(100+i), group)
 		r.wantDelivered(fmt.Sprint("new source ", i), 2)
 	}
-	if s := r.cache.Stats(); s.Evicted == 0 || s.Refused == 0 || strings.Count(log.String(), "no room") != 1 {
-		t.Errorf("counted %+v and logged %q: want evictions, refusals and one line", s, log.String())
+	if s := r.cache.Stats(); s.Evicted == 0 || s.Refused == 0 || strings.Count(log.String(), "no room") != 2 {
+		t.Errorf("counted %+v and logged %q: want evictions, refusals and a line each ten seconds", s, log.String())
 	}
 	r.run(0)
 	r.check()

@@ -222,6 +222,7 @@ type fakeProtocol struct {
 	told       map[*Entry]bool // whether somebody wants it
 	hold       map[Key]time.Duration
 	log        []string
+	progress   func(*Entry) // what it does then
 }
 
 func (p *fakeProtocol) RPF(source netip.Addr) (r Route, ok bool) {
@@ -278,6 +279,9 @@ func (p *fakeProtocol) Progress(now time.Duration, e *Entry) {
 		p.t.Fatalf("progress of %v, which is wanted", e.Key)
 	}
 	p.write("progress", e)
+	if p.progress != nil {
+		p.progress(e)
+	}
 }
 
 func (p *fakeProtocol) Hold(e *Entry) time.Duration { return p.hold[e.Key] }
@@ -370,6 +374,20 @@ func (r *rig) check() {
 		if r.cache.flows[id] == nil {
 			r.t.Fatalf("%v %v is in the kernel only", k.Source, k.Group)
 		}
+	}
+	idle := 0
+	for f := r.cache.firstIdle; f != nil; f = f.nextIdle {
+		if idle++; len(f.outputs) > 0 || f.nextIdle == nil && f != r.cache.lastIdle {
+			r.t.Fatalf("%v %v is among the idle ones", f.addr(), f.entry.Group)
+		}
+	}
+	for _, k := range r.kernel {
+		if len(k.Outputs) == 0 {
+			idle--
+		}
+	}
+	if idle != 0 {
+		r.t.Fatalf("%d too many among the idle flows", idle)
 	}
 	entries, flows := r.cache.Len()
 	if flows != len(r.kernel) {
