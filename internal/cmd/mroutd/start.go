@@ -60,13 +60,19 @@ func inheritedSocket() (*os.File, error) {
 // startInBackground starts this program again, and returns when that is ready, or
 // with its exit code.
 func (o *options) startInBackground(ctx context.Context, call *cli.Call) error {
+	// By its name, which process lists show.
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.Command(program, os.Args[1:]...)
+	c.Args[0] = os.Args[0]
 	read, write, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer read.Close()
-	c := exec.Command("/proc/self/exe", os.Args[1:]...)
-	c.Args[0] = os.Args[0]
+	defer write.Close()
 	c.Env = append(os.Environ(), readyVariable+"=3")
 	c.ExtraFiles = []*os.File{write}
 	errs, err := c.StderrPipe()
