@@ -73,8 +73,15 @@ func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
 	probe := &p.probe
 	hearsUs := !probe.Version.ProbeData() || slices.ContainsFunc(probe.Neighbors, l.Owns)
 	n := l.neighbor(packet.From)
-	if n != nil && (n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor) {
+	switch {
+	case n == nil:
+	case n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor:
 		p.lose(n, "its version changed")
+		n = nil
+	case n.inquiry.mroutd && n.generation != probe.GenID:
+		// It learns at once what it has forgotten, maybe from those who learned it from
+		// here. What it said before must not lead back to it meanwhile.
+		p.lose(n, "it has started again")
 		n = nil
 	}
 	if n == nil {
@@ -92,6 +99,15 @@ func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
 	p.observeProbe(n)
 	p.keep(n)
 	p.inquire(n)
+}
+
+// isAnother reports whether a probe comes from somebody who has nothing to do with
+// n: its version changed, or it is an mroutd that has started again. That one tells
+// its routes anew at once, and until then those that are known of it may lead back
+// here. Others take longer, and are meant to forward what they did before.
+func (n *neighbor) isAnother(probe *dvmrp.Probe) bool {
+	return n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor ||
+		n.generation != probe.GenID && n.inquiry.mroutd
 }
 
 // meet notes a router that was not known. It returns nil if there are too many.

@@ -196,6 +196,30 @@ func TestRestart(t *testing.T) {
 	r.wantWay("10.1.0.0/16", "none")
 }
 
+// What an mroutd said before it started again counts no more: it may learn its routes
+// from those who learned them from us, long before a mrouted would.
+func TestRestartOfMroutd(t *testing.T) {
+	r := newRig(t)
+	r.set(lan(1))
+	r.set(lan(2))
+	s := r.peer(1, 9)
+	r.receive(1, s.addr, s.router, &dvmrp.Info{Version: s.version, Reply: true,
+		TLVs: []dvmrp.TLV{{Type: dvmrp.InfoVersion, Value: []byte("mroutd 1.0")}}})
+	s.report("10.1.0.0/16", 1)
+	r.wantWay("10.1.0.0/16", "192.168.1.9 metric 2")
+	s.probe(true)
+	r.wantWay("10.1.0.0/16", "192.168.1.9 metric 2")
+	s.genID++
+	s.probe(false)
+	r.wantState(1, 9, "waiting")
+	r.wantWay("10.1.0.0/16", "none")
+	r.run(time.Second)
+	s.probe(true)
+	r.wantState(1, 9, "peer")
+	s.report("10.1.0.0/16", 1)
+	r.wantWay("10.1.0.0/16", "192.168.1.9 metric 2")
+}
+
 // A silent neighbour is lost after the time that fits its version, and its routes
 // with it.
 func TestTimeout(t *testing.T) {
