@@ -18,7 +18,8 @@ type Network struct {
 	// MaxLoop is how long a parent loop for a tracked network may last: 0, none may
 	// be at all. MaxSlowLoop is the same for those with a router that holds reports.
 	MaxLoop, MaxSlowLoop time.Duration
-	// QuietTime is for how long nothing must change until the network is quiet.
+	// QuietTime is for how long nothing must change until the network is quiet: hosts
+	// take up to ten seconds to answer the query of a router that has started.
 	QuietTime time.Duration
 
 	seed   uint64
@@ -56,7 +57,7 @@ func New(seed uint64) *Network {
 	return &Network{
 		StartSpread: 100 * time.Millisecond,
 		MaxSlowLoop: 2*mroutedTick + time.Second,
-		QuietTime:   5 * time.Second,
+		QuietTime:   11 * time.Second,
 		seed:        seed,
 		random:      rand.New(rand.NewPCG(seed, 0x6d626f6e65)),
 		byAddr:      make(map[netip.Addr]*end),

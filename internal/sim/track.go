@@ -24,6 +24,17 @@ type parent struct {
 	in      host.Interface // 0: there is no route
 	gateway netip.Addr
 	router  *Router // whose address gateway is; nil: the network is on the link
+	// from and to are the ends of the link between them: a way over a link that
+	// brings nothing, though nobody has noticed yet, is none.
+	from, to *end
+}
+
+// up returns the router that packets would come from, nil if none can.
+func (p *parent) up() *Router {
+	if p.router == nil || !p.from.link.works(p.from, p.to) {
+		return nil
+	}
+	return p.router
 }
 
 // loop is routers that expect packets from each other.
@@ -74,8 +85,9 @@ func (t *tracker) check(r *Router) {
 			continue
 		}
 		if p.gateway.IsValid() {
-			if e := r.net.byAddr[p.gateway]; e != nil {
-				p.router, _ = e.node.(*Router)
+			p.to = r.endBy(p.in)
+			if p.from = p.to.gateway(p.gateway); p.from != nil {
+				p.router, _ = p.from.node.(*Router)
 			}
 		}
 		*old = p
@@ -95,7 +107,7 @@ func (t *tracker) walk(r *Router, net int) {
 	for at := r; ; {
 		names = append(names, at.Name)
 		l.slow = l.slow || at.HoldReports > 0
-		if at = at.parents[net].router; at == r {
+		if at = at.parents[net].up(); at == r {
 			break
 		}
 	}
@@ -109,14 +121,24 @@ func (t *tracker) walk(r *Router, net int) {
 
 // onLoop reports whether the way back from r leads to r.
 func onLoop(r *Router, net int) bool {
-	at := r.parents[net].router
+	at := r.parents[net].up()
 	for range len(r.net.routers) {
 		if at == nil || at == r {
 			break
 		}
-		at = at.parents[net].router
+		at = at.parents[net].up()
 	}
 	return at == r
+}
+
+// gateway returns the end of the same link with an address.
+func (e *end) gateway(addr netip.Addr) *end {
+	for _, other := range e.link.ends {
+		if other.addr == addr && other != e {
+			return other
+		}
+	}
+	return nil
 }
 
 // close ends the loops that are none any more.
