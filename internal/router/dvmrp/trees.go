@@ -219,7 +219,7 @@ func (p *Protocol) NewFlow(now time.Duration, e *mfc.Entry) {
 	if t == nil {
 		return
 	}
-	t.again = now // what nobody wants is pruned anew
+	t.again, t.delay = now, 0 // what nobody wants is pruned anew
 	// What was wanted is perhaps only wanted on what is the upstream link now.
 	if e.IsWanted() && p.cache.IsStillWanted(e) {
 		p.trees.graftUp(now, e)

@@ -214,7 +214,7 @@ func (ts *trees) pruneUp(now time.Duration, e *mfc.Entry, up *neighbor) {
 	case !up.link.RexmitPrunes:
 		t.again = 0
 	case again:
-		t.delay *= 2
+		t.delay = max(2*t.delay, pruneAgain)
 		t.again = now + ts.jitter(t.delay)
 	default:
 		t.delay = pruneAgain

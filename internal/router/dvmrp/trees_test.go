@@ -153,6 +153,7 @@ func TestPruneSent(t *testing.T) {
 			version := dvmrp.Version{Capabilities: dvmrp.CapPrune, Minor: v.minor, Major: v.major}
 			f.peerOf(1, 2, version, 7)
 			f.receive(1, 2, &dvmrp.Report{Version: version, Routes: []dvmrp.Route{{Prefix: net("10.0.0.0/8"), Metric: 1}}})
+			f.run(2 * time.Second)
 			f.wantPacket(1, "[]")
 			if v.prunes {
 				f.wantSent("prune to 192.168.1.2")

@@ -16,7 +16,8 @@ type Key struct {
 
 // Entry is how the packets of a source network to a group are forwarded. In the
 // kernel it is one entry for each source of the network that sends. Sources
-// without a route have entries of their own, with In 0.
+// without a route have entries of their own, with In 0; so has an entry whose route
+// was lost, as long as the protocol needs it.
 type Entry struct {
 	Key
 	// In and Gateway are those of the route.
@@ -35,6 +36,7 @@ type Entry struct {
 	flows  int32
 	place  int32 // in Cache.all
 	marks  marks
+	known  bool // to the protocol
 	wanted bool
 	heard  bool
 }
@@ -114,8 +116,7 @@ func (c *Cache) entry(now time.Duration, r Route, ok bool, group netip.Addr) (e 
 	e = &Entry{Key: k}
 	c.insert(e)
 	if ok {
-		e.In, e.Gateway = r.In, r.Gateway
-		c.protocol.NewFlow(now, e)
+		c.route(now, e, r)
 	}
 	return e, true
 }
@@ -144,7 +145,9 @@ func (c *Cache) insert(e *Entry) {
 
 // drop forgets an entry without flows.
 func (c *Cache) drop(now time.Duration, e *Entry) {
-	c.unroute(now, e)
+	if e.known {
+		c.protocol.Drop(now, e)
+	}
 	delete(c.entries, e.id())
 	end := c.all[len(c.all)-1]
 	c.all[e.place], end.place = end, e.place
@@ -177,18 +180,23 @@ func (c *Cache) drop(now time.Duration, e *Entry) {
 	e.home = nil
 }
 
-// unroute makes e an entry without a route.
+// route gives e a route, unroute takes it away.
+func (c *Cache) route(now time.Duration, e *Entry, r Route) {
+	e.In, e.Gateway, e.known = r.In, r.Gateway, true
+	c.protocol.NewFlow(now, e)
+}
+
 func (c *Cache) unroute(now time.Duration, e *Entry) {
 	if e.In == 0 {
 		return
 	}
-	c.protocol.Drop(now, e)
-	e.In, e.Gateway, e.wanted, e.heard = 0, netip.Addr{}, false, false
+	c.tell(now, e, false)
+	e.In, e.Gateway, e.heard = 0, netip.Addr{}, false
 }
 
 // release drops e if nobody needs it.
 func (c *Cache) release(now time.Duration, e *Entry) {
-	if e.first == nil && e.home != nil && (e.In == 0 || c.protocol.Hold(e) <= now) {
+	if e.first == nil && e.home != nil && (!e.known || c.protocol.Hold(e) <= now) {
 		c.drop(now, e)
 	}
 }

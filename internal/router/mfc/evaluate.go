@@ -185,8 +185,7 @@ func (c *Cache) evaluate(now time.Duration, e *Entry) int {
 	}
 	moved := ok && (e.In != r.In || e.Gateway != r.Gateway)
 	if moved {
-		e.In, e.Gateway = r.In, r.Gateway
-		c.protocol.NewFlow(now, e)
+		c.route(now, e, r)
 	}
 	cost += c.update(now, e)
 	if (moved || done&markDecide != 0) && e.In != 0 && !e.wanted {
@@ -203,14 +202,11 @@ func (c *Cache) rehome(now time.Duration, e *Entry) (n int) {
 		next := f.next
 		r, ok := c.rpf(f.addr())
 		if r.Net != e.Net {
-			to, isNew := c.entry(now, r, ok, e.Group)
+			to, _ := c.entry(now, r, ok, e.Group)
 			to.heard = to.heard || e.heard
 			c.detach(f)
 			c.attach(f, to)
-			c.mark(to, markUrgent)
-			if isNew {
-				c.mark(to, markDecide)
-			}
+			c.mark(to, markUrgent|markDecide)
 		}
 		f = next
 	}

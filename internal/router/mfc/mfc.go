@@ -40,8 +40,9 @@ type Protocol interface {
 	// Downstream reports whether a router on a link depends on this one for e and
 	// has not pruned it.
 	Downstream(e *Entry, link host.Interface) bool
-	// OutputsEmpty is told that nobody wants packets of e any more, OutputsNonEmpty
-	// that somebody does. A new entry is one that nobody wants.
+	// OutputsEmpty is told that nobody wants packets of e any more, or that its route
+	// is lost, OutputsNonEmpty that somebody does. A new entry is one that nobody
+	// wants.
 	OutputsEmpty(now time.Duration, e *Entry)
 	OutputsNonEmpty(now time.Duration, e *Entry)
 	// WrongVif is told that a packet of e came in on another link than e.In.
@@ -50,7 +51,8 @@ type Protocol interface {
 	// them: the first one, the first one after [Cache.Flush], and now and then while
 	// they go on.
 	Progress(now time.Duration, e *Entry)
-	// Hold returns until when the protocol needs e, whether packets come or not.
+	// Hold returns until when the protocol needs e, whether packets come or not, and
+	// whether it has a route or not.
 	// When that time has come, it calls [Cache.Flush] or [Cache.DownstreamChanged].
 	Hold(e *Entry) time.Duration
 	// Drop is told that e is no more.
