@@ -217,11 +217,11 @@ func TestFlapping(t *testing.T) {
 	if sent > burst+10 {
 		t.Errorf("%d reports in no time", sent)
 	}
-	r.run(time.Second)
+	r.run(2 * time.Second)
 	if len(r.p.holds.queue) > 0 || r.p.routeOf(net(n1)).floor != 0 {
 		t.Error("still held")
 	}
-	if told := r.told(2, n1); told != 3+19999%20+1 {
+	if told := r.told(2, n1); told != 3+19999%20+1 { // once it is not held
 		t.Errorf("told %d", told)
 	}
 }

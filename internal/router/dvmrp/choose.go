@@ -9,47 +9,52 @@ import (
 
 // choose takes the best way to r by what the neighbours said last.
 //
-// A way that is no worse than the old one cannot lead back here: whoever offers it
-// says less than this router did. After the way got worse that is not sure of one
-// whose report is not below what this router said before, since it may rest on
-// what this router said. It is taken only after everybody had time to hear that
-// the old way is worse ([Protocol.release]).
+// No way may lead back here, not even for a moment. It does not if whoever offers
+// it says less than the lowest metric that any neighbour may still believe of this
+// router: going on along the way, that lowest metric falls from router to router.
+// It is the metric now, or, while the route is held, the one before it got worse;
+// and it is held until all neighbours had time to hear that it did
+// ([Protocol.releaseRoutes]). That goes for the gateway, too: if it gets worse,
+// that may be because it depends on this router by now. After the start nobody
+// knows what the neighbours believe from before, so that no way is taken until they
+// had time to hear that this router has started again.
 func (p *Protocol) choose(r *route) {
-	if r.own != nil {
-		r.floor = 0
-		p.set(r, r.own, nil, r.own.Metric)
-		return
-	}
 	floor := r.floor
-	if floor == 0 {
+	switch {
+	case p.now < p.calm:
+		floor = 1
+	case floor == 0:
 		floor = r.metric
-		if floor >= dvmrp.Infinity {
-			floor = 2 * dvmrp.Infinity // everything is below
-		}
 	}
+	parent, gateway, metric := r.parent, (*neighbor)(nil), uint8(dvmrp.Infinity)
+	if r.own != nil {
+		parent, metric = r.own, r.own.Metric
+	} else if best := p.best(r, floor); best != nil {
+		parent, gateway, metric = best.by.link, best.by, r.cost(best)
+	}
+	if metric <= floor {
+		r.floor = 0
+	} else if r.metric < dvmrp.Infinity {
+		r.floor = floor
+	}
+	p.set(r, parent, gateway, metric)
+}
+
+// best returns the report of the best way among those below a metric, nil if there
+// is none.
+func (p *Protocol) best(r *route, floor uint8) *report {
 	var best *report
 	cost := uint8(dvmrp.Infinity)
 	for i := range r.reports {
 		k := &r.reports[i]
-		c := r.cost(k)
-		if c >= dvmrp.Infinity || c > cost {
+		if k.metric >= floor {
 			continue
 		}
-		if k.by != r.gateway && k.metric >= floor && k.metric > 1 {
-			continue // only who has the network on a link says 1
-		}
-		if c < cost || p.breaksTie(k, best) {
+		if c := r.cost(k); c < cost || c == cost && best != nil && p.breaksTie(k, best) {
 			best, cost = k, c
 		}
 	}
-	if cost > r.metric && r.metric < dvmrp.Infinity {
-		r.floor = floor
-	}
-	if best == nil {
-		p.set(r, r.parent, nil, dvmrp.Infinity)
-		return
-	}
-	p.set(r, best.by.link, best.by, cost)
+	return best
 }
 
 // breaksTie reports whether k wins against best, which costs as much: it was heard

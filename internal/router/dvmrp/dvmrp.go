@@ -8,6 +8,7 @@
 package dvmrp
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -28,6 +29,9 @@ type Protocol struct {
 	settings host.Settings
 	now      time.Duration // of the event that is handled
 	ended    bool          // good-bye was said
+	// calm is when ways may be taken after the start, and calmer the timer for it.
+	calm   time.Duration
+	calmer timer.Timer
 
 	// Who is told of answers that changed: the cache and the trees.
 	rpfChanged        func(net netip.Prefix)
@@ -63,6 +67,8 @@ func New(env *host.Env) *Protocol {
 	p.trees.p = p
 	p.downstreamChanged, p.neighborChanged = p.trees.downstreamChanged, p.trees.neighborChanged
 	p.sweeper.Fire = p.sweepSome
+	p.calm = math.MaxInt64
+	p.calmer.Fire = func(time.Duration) { p.review.whole(&p.table) }
 	p.holds.wake.Fire = func(time.Duration) {} // Work does it
 	return p
 }
@@ -235,6 +241,7 @@ func (p *Protocol) Shutdown(now time.Duration) {
 		p.sendReports(l)
 	}
 	p.env.Timers.Stop(&p.sweeper)
+	p.env.Timers.Stop(&p.calmer)
 	p.env.Timers.Stop(&p.holds.wake)
 }
 

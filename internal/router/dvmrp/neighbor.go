@@ -24,8 +24,9 @@ type neighbor struct {
 	// gone is whether it is lost. What refers to it yet has to be cleaned.
 	gone bool
 
-	// generation is that of its probes.
+	// generation is that of its probes, heardUs whether one of them named this router.
 	generation uint32
+	heardUs    bool
 	// since is when it was first heard, or started again; peered when it became a
 	// peer.
 	since, peered time.Duration
@@ -73,14 +74,7 @@ func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
 	probe := &p.probe
 	hearsUs := !probe.Version.ProbeData() || slices.ContainsFunc(probe.Neighbors, l.Owns)
 	n := l.neighbor(packet.From)
-	switch {
-	case n == nil:
-	case n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor:
-		p.lose(n, "its version changed")
-		n = nil
-	case n.inquiry.mroutd && n.generation != probe.GenID:
-		// It learns at once what it has forgotten, maybe from those who learned it from
-		// here. What it said before must not lead back to it meanwhile.
+	if n != nil && n.isAnother(probe) {
 		p.lose(n, "it has started again")
 		n = nil
 	}
@@ -96,15 +90,17 @@ func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
 		}
 		n = p.advance(n, hearsUs)
 	}
+	n.heardUs = n.heardUs || hearsUs
 	p.observeProbe(n)
 	p.keep(n)
 	p.inquire(n)
 }
 
 // isAnother reports whether a probe comes from somebody who has nothing to do with
-// n: its version changed, or it is an mroutd that has started again. That one tells
-// its routes anew at once, and until then those that are known of it may lead back
-// here. Others take longer, and are meant to forward what they did before.
+// n any more: its version changed, or it is an mroutd that has started again. That one
+// learns at once what it has forgotten, maybe from those who learned it from here:
+// what it said before must not lead back to it meanwhile. Others take longer, and
+// are meant to forward what they did before.
 func (n *neighbor) isAnother(probe *dvmrp.Probe) bool {
 	return n.version.Major != probe.Version.Major || n.version.Minor != probe.Version.Minor ||
 		n.generation != probe.GenID && n.inquiry.mroutd
@@ -154,7 +150,8 @@ func (p *Protocol) begin(n *neighbor, hearsUs bool) {
 }
 
 // advance gives a known neighbour its state after a further probe. It returns the
-// neighbour, which is another one if it has ceased to be a peer.
+// neighbour, which is another one if it has ceased to be a peer. An mroutd that named
+// this router before, and does not now, has lost it: others may only be slow.
 func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
 	old := !canPrune(n.version) && !n.link.AllowNonpruners
 	switch {
@@ -163,7 +160,7 @@ func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
 	case n.state == TooOld:
 	case n.state == Peer && old:
 		n = p.demote(n, TooOld, "it cannot prune any more")
-	case n.state == Peer && !hearsUs && p.now-n.since > oneWayGrace:
+	case n.state == Peer && !hearsUs && (p.now-n.since > oneWayGrace || n.heardUs && n.inquiry.mroutd):
 		n = p.demote(n, OneWay, "it does not hear this router")
 	case n.state == Peer:
 	case hearsUs:

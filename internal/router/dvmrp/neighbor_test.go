@@ -202,6 +202,7 @@ func TestRestartOfMroutd(t *testing.T) {
 	r := newRig(t)
 	r.set(lan(1))
 	r.set(lan(2))
+	r.run(time.Second)
 	s := r.peer(1, 9)
 	r.receive(1, s.addr, s.router, &dvmrp.Info{Version: s.version, Reply: true,
 		TLVs: []dvmrp.TLV{{Type: dvmrp.InfoVersion, Value: []byte("mroutd 1.0")}}})
@@ -218,6 +219,26 @@ func TestRestartOfMroutd(t *testing.T) {
 	r.wantState(1, 9, "peer")
 	s.report("10.1.0.0/16", 1)
 	r.wantWay("10.1.0.0/16", "192.168.1.9 metric 2")
+}
+
+// An mroutd that has named us and does not any more has lost us, and forgotten what
+// we said.
+func TestForgottenByMroutd(t *testing.T) {
+	for _, program := range []string{"mroutd 1.0", "mrouted version 4.6"} {
+		r := newRig(t)
+		r.set(lan(1))
+		r.run(time.Second)
+		s := r.peer(1, 9)
+		s.answer(program)
+		s.report(n1, 1)
+		s.probe(false)
+		if program == "mroutd 1.0" {
+			r.wantState(1, 9, "one-way")
+			r.wantWay(n1, "none")
+		} else {
+			r.wantState(1, 9, "peer")
+		}
+	}
 }
 
 // A silent neighbour is lost after the time that fits its version, and its routes

@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"math"
 	"time"
 
 	"mbone/proto/dvmrp"
@@ -52,6 +53,10 @@ func (p *Protocol) sendProbe(l *link) {
 	}
 	p.send(l, allRouters, b)
 	l.probed = p.now
+	if p.calm == math.MaxInt64 {
+		p.calm = p.now + holdTime
+		p.env.Timers.Set(&p.calmer, p.calm)
+	}
 	if l.greet {
 		l.greet = false
 		p.tellAll(l)
