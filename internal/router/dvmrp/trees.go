@@ -43,11 +43,14 @@ type tree struct {
 	again, delay time.Duration
 }
 
-// prune is a prune that was received from a neighbour or sent to one.
+// prune is a prune that was received from a neighbour, or what was sent to one.
 type prune struct {
-	tree     *tree
-	with     *neighbor
-	until    time.Duration
+	tree  *tree
+	with  *neighbor
+	until time.Duration
+	// ends is when the last prune ends that was sent, and not taken back. It may not
+	// have arrived, and so an earlier one be in force until later.
+	ends     time.Duration
 	place    int32 // in the book
 	grafting bool  // it was taken back, and that was not acknowledged yet
 }
@@ -84,6 +87,9 @@ func (ts *trees) settle(now time.Duration, t *tree) {
 		for _, k := range list {
 			if next < 0 || k.until < next {
 				next = k.until
+			}
+			if k.ends > now && k.ends < next {
+				next = k.ends
 			}
 		}
 	}
@@ -266,7 +272,7 @@ func (p *Protocol) Progress(now time.Duration, e *mfc.Entry) {
 		return
 	}
 	t := treeOf(e)
-	if t.sentTo(up) == nil || t.again != 0 && t.again <= now {
+	if k := t.sentTo(up); k == nil || k.ends <= now || t.again != 0 && t.again <= now {
 		p.trees.pruneUp(now, e, up)
 	}
 }
@@ -307,7 +313,7 @@ func (ts *trees) fire(now time.Duration, t *tree) {
 
 	// When the prune has run out, the next packet decides whether there is another;
 	// until then too, if the upstream neighbour seems not to have heard it.
-	flush := k != nil && !k.grafting && (over(k) || t.again != 0 && t.again <= now)
+	flush := k != nil && !k.grafting && (k.ends <= now || t.again != 0 && t.again <= now)
 	changed := ts.dropReceived(t, over)
 	changed = ts.dropSent(t, over) || changed
 	if k != nil && !over(k) && k.grafting && t.again != 0 && t.again <= now {
@@ -358,9 +364,11 @@ func (ts *trees) downstreamChanged(r *route, l *link) {
 		if t == nil {
 			continue
 		}
-		ts.dropReceived(t, func(k *prune) bool {
+		if ts.dropReceived(t, func(k *prune) bool {
 			return k.with.link == l && !(r.forwarder(l) && k.with.isPeer() && r.depends(k.with))
-		})
+		}) {
+			ts.p.cache.Changed(e) // if it was very short, there was none upstream for it
+		}
 		ts.settle(ts.p.now, t)
 	}
 	ts.p.cache.OutputsChanged(r.prefix)

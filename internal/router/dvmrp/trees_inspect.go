@@ -55,8 +55,8 @@ func (p *Protocol) Tree(k mfc.Key) (v Tree) {
 	}
 	if k := t.sentTo(p.upstream(e)); k != nil && k.grafting {
 		v.Grafting = true
-	} else if k != nil {
-		v.PruneSent = k.until
+	} else if k != nil && k.ends > p.now {
+		v.PruneSent = k.ends
 	}
 	for _, k := range t.received {
 		v.Prunes = append(v.Prunes, Pruned{k.with.link.ID, k.with.addr, k.until})

@@ -191,9 +191,9 @@ func (ts *trees) pruneUp(now time.Duration, e *mfc.Entry, up *neighbor) {
 	t := treeOf(e)
 	k := t.sentTo(up)
 	lifetime := ts.jitter(up.link.PruneLifetime)
-	again := k != nil && t.again != 0
-	if k != nil {
-		lifetime = k.until - now
+	runs := k != nil && k.ends > now
+	if runs {
+		lifetime = k.ends - now
 	}
 	if t != nil {
 		for _, r := range t.received {
@@ -209,7 +209,9 @@ func (ts *trees) pruneUp(now time.Duration, e *mfc.Entry, up *neighbor) {
 		k = &prune{tree: t, with: up}
 		ts.remember(t, k)
 	}
-	k.until, k.grafting = now+lifetime, false
+	again := runs && t.again != 0
+	k.ends, k.grafting = now+lifetime, false
+	k.until = max(k.until, k.ends)
 	switch {
 	case !up.link.RexmitPrunes:
 		t.again = 0
@@ -255,7 +257,7 @@ func (ts *trees) graftUp(now time.Duration, e *mfc.Entry) {
 		}
 		ts.remember(t, k)
 	}
-	k.grafting, t.delay = true, graftAgain
+	k.ends, k.grafting, t.delay = 0, true, graftAgain
 	ts.sendGraft(now, t, k)
 	ts.settle(now, t)
 }

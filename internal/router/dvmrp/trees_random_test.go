@@ -100,6 +100,11 @@ func (o *orchard) outputs() []host.Interface {
 				wants = true
 			}
 		}
+		for _, u := range orchardUpstream {
+			// Who cannot have said anything yet of a route that has just come back.
+			n := l.peer(router(u[0], u[1]))
+			wants = wants || n != nil && r.depends(n)
+		}
 		if wants {
 			out = append(out, l.ID)
 		}

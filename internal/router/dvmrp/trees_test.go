@@ -472,6 +472,21 @@ func TestPruneEnds(t *testing.T) {
 	f.wantSent("prune to 192.168.1.2")
 }
 
+// A short prune may not arrive, and leave a longer one in force that was sent before.
+func TestPruneThatDoesNotArrive(t *testing.T) {
+	f := grown(t, nil)
+	f.packet(1)
+	f.wantSent("prune to 192.168.1.2") // for an hour at least
+	f.depend(2, 5)
+	f.prune(2, 5, 100*time.Second)
+	f.wantSent("graft to 192.168.1.2", "prune to 192.168.1.2")
+	f.run(102 * time.Second)
+	f.wantSent("graft to 192.168.1.2")
+	f.ack(1, 2)
+	f.run(time.Hour)
+	f.wantSent()
+}
+
 func TestUpstreamChanges(t *testing.T) {
 	// There is another way, by a neighbour on link 2, that other takes.
 	grown := func(t *testing.T, change func(*host.Link)) *forest {
