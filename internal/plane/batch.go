@@ -82,9 +82,9 @@ func (b *batch) next() (packet, control []byte, ok bool) {
 	return packet, control, true
 }
 
-// readControl takes time and interface index from what the kernel says beside a
-// packet.
-func readControl(b []byte) (at time.Time, ifIndex int) {
+// readControl takes time, interface index and the address of this host that was
+// meant from what the kernel says beside a packet.
+func readControl(b []byte) (at time.Time, ifIndex int, local netip.Addr) {
 	for len(b) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 		n := int(h.Len)
@@ -101,14 +101,16 @@ func readControl(b []byte) (at time.Time, ifIndex int) {
 				at = time.Unix(int64(binary.NativeEndian.Uint32(data)), int64(binary.NativeEndian.Uint32(data[4:])))
 			}
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			// struct in_pktinfo: interface, address of this host, destination
 			ifIndex = int(int32(binary.NativeEndian.Uint32(data)))
+			local = netip.AddrFrom4([4]byte(data[4:]))
 		}
 		b = b[min(unix.CmsgSpace(len(data)), len(b)):]
 	}
 	if at.IsZero() {
 		at = time.Now()
 	}
-	return at, ifIndex
+	return at, ifIndex, local
 }
 
 // headerLen returns the length of the IPv4 header that b begins with; 0: there is

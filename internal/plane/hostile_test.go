@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func FuzzPacket(f *testing.F) {
 		}
 		for _, q := range []*queue{&r.control, &r.traces} {
 			for p := q.take(); p != nil; p = q.take() {
-				if !r.fill(p.packet, p.in, p.at) || len(r.packet.Header)+len(r.packet.Message) != len(packet) || r.packet.Wall.IsZero() {
+				if !r.fill(p.packet, p.in, p.at, p.local) || len(r.packet.Header)+len(r.packet.Message) != len(packet) || r.packet.Wall.IsZero() {
 					t.Errorf("%+v", r.packet)
 				}
 			}
@@ -67,19 +68,19 @@ func FuzzNetlink(f *testing.F) {
 // A queue gives back what was put in its order, and says when it is full.
 func TestQueue(t *testing.T) {
 	var q queue
-	at := time.Unix(1, 0)
+	at, ours := time.Unix(1, 0), netip.MustParseAddr("10.0.0.1")
 	for round := range 3 {
 		for i := range maxQueued {
-			if !q.put([]byte{byte(round), byte(i), byte(i >> 8)}, host.Interface(i), at) {
+			if !q.put([]byte{byte(round), byte(i), byte(i >> 8)}, host.Interface(i), at, ours) {
 				t.Fatalf("no room for packet %d", i)
 			}
 		}
-		if q.put([]byte{1}, 1, at) {
+		if q.put([]byte{1}, 1, at, ours) {
 			t.Fatal("there is room for more than it holds")
 		}
 		for i := range maxQueued {
 			p := q.take()
-			if p == nil || string(p.packet) != string([]byte{byte(round), byte(i), byte(i >> 8)}) || p.in != host.Interface(i) || p.at != at {
+			if p == nil || string(p.packet) != string([]byte{byte(round), byte(i), byte(i >> 8)}) || p.in != host.Interface(i) || p.at != at || p.local != ours {
 				t.Fatalf("packet %d: %+v", i, p)
 			}
 		}
@@ -88,7 +89,7 @@ func TestQueue(t *testing.T) {
 		}
 	}
 	long := make([]byte, maxQueuedBytes/2+1)
-	if !q.put(long, 1, at) || q.put(long, 1, at) || !q.put(long[:9], 1, at) {
+	if !q.put(long, 1, at, ours) || q.put(long, 1, at, ours) || !q.put(long[:9], 1, at, ours) {
 		t.Error("its bytes are not bounded as they should be")
 	}
 }

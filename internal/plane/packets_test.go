@@ -55,6 +55,7 @@ func TestRouterPackets(t *testing.T) {
 		{"ask to us, old", "10.0.1.254", false, []byte{0x13, 3}, true},
 		{"ask to us", "10.0.1.254", true, []byte{0x13, 5}, true},
 		{"ask to our other address", "10.0.2.254", false, []byte{0x13, 5}, true},
+		{"ask to our other address, with alert", "10.0.2.254", true, []byte{0x13, 5}, true},
 		{"info to us", "10.0.1.254", false, []byte{0x13, 10}, true},
 		{"info reply", "10.0.1.254", false, []byte{0x13, 11}, true},
 		{"graft", "10.0.1.254", false, []byte{0x13, 8}, true},
@@ -98,6 +99,9 @@ func TestRouterPackets(t *testing.T) {
 				got++
 				if p.Interface != 1 || p.To != ip(c.to) || p.TTL != ttl || p.Alert != c.alert || len(p.Header) < 20 || len(p.Header) != int(p.Header[0]&15)*4 {
 					t.Errorf("%s: %+v", c.name, p)
+				}
+				if local := p.To == ip("10.0.1.254") || p.To == ip("10.0.2.254"); p.Local != local {
+					t.Errorf("%s: is for an address of this host: %v", c.name, p.Local)
 				}
 				if age := time.Since(p.Wall); age < -time.Second || age > time.Minute {
 					t.Errorf("%s came %v ago", c.name, age)
@@ -260,6 +264,35 @@ func TestRouterFlood(t *testing.T) {
 	})
 	if first != flows {
 		t.Errorf("%d of %d upcalls come before questions", first, flows)
+	}
+}
+
+// A flood of new flows does not keep a message of a neighbour waiting to its end.
+func TestRouterUpcallsInARow(t *testing.T) {
+	const flows = 1000
+	l := lab.Start(t, crossing)
+	near := l.Host("near")
+	r := openRouter(t, l.Host("router"), plane.RouterOptions{})
+	r.add(1, "eth0")
+	r.add(2, "eth1")
+	probe := []byte{0x13, 1, 0, 0, 0, 0, 0, 0}
+	s := listen(t, near, igmp, 0)
+	check(t, s.Send(plane.Datagram{To: ip("10.0.1.254"), TTL: 64, Message: probe}))
+	for i := range flows {
+		group := netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, 5, byte(i >> 8), byte(i)}), 5000)
+		_, err := near.Send(t.Context(), lab.Flow{Group: group, Interface: "eth0", Count: 1})
+		check(t, err)
+	}
+	upcalls := 0
+	r.next("the probe", func(e host.Event) bool {
+		if _, ok := e.(*host.Upcall); ok {
+			upcalls++
+		}
+		p, ok := e.(*host.Packet)
+		return ok && bytes.Equal(p.Message, probe)
+	})
+	if upcalls >= flows {
+		t.Errorf("the probe comes after all %d upcalls", upcalls)
 	}
 }
 

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"net/netip"
 	"time"
 
 	"mbone/internal/router/host"
@@ -27,15 +28,16 @@ type queued struct {
 	packet []byte // with its IP header
 	in     host.Interface
 	at     time.Time
+	local  netip.Addr
 }
 
 // put copies a packet. It reports whether there was room.
-func (q *queue) put(packet []byte, in host.Interface, at time.Time) bool {
+func (q *queue) put(packet []byte, in host.Interface, at time.Time, local netip.Addr) bool {
 	if q.n == maxQueued || q.bytes+len(packet) > maxQueuedBytes {
 		return false
 	}
 	p := &q.places[(q.head+q.n)%maxQueued]
-	p.packet, p.in, p.at = append(p.packet[:0], packet...), in, at
+	p.packet, p.in, p.at, p.local = append(p.packet[:0], packet...), in, at, local
 	q.n++
 	q.bytes += len(packet)
 	return true

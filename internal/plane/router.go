@@ -22,7 +22,10 @@ const (
 	// hundreds of questions.
 	routingBuffer  = 16 << 20
 	questionBuffer = 256 << 10
-	sendBuffer     = 1 << 20
+	// maxUpcalls is how many upcalls are told in a row while other packets wait: a
+	// flood of new flows must not make neighbours seem silent.
+	maxUpcalls = 256
+	sendBuffer = 1 << 20
 	// settle is how many entries are worked on in one go: less than a millisecond.
 	settleStep = 256
 )
@@ -77,6 +80,7 @@ type Router struct {
 	adopted adopted
 
 	upcalls, questions *batch
+	row                int   // upcalls since the last other packet
 	control, traces    queue // of packets of the routing socket that are no upcalls
 	upcall             host.Upcall
 	packet             host.Packet
@@ -229,7 +233,7 @@ func (r *Router) busy() bool { return len(r.entries.stale) > 0 || len(r.adopted.
 // until the next call.
 func (r *Router) Next() (host.Event, error) {
 	// Before every event, however long the last one took: an upcall holds up packets.
-	for {
+	for r.row < maxUpcalls || r.control.n == 0 {
 		r.upcalls.receive(r.routing)
 		if r.upcalls.err != nil {
 			return nil, &Error{"receive from", "multicast routing socket", r.upcalls.err}
@@ -240,20 +244,22 @@ func (r *Router) Next() (host.Event, error) {
 		for packet, control, ok := r.upcalls.next(); ok; packet, control, ok = r.upcalls.next() {
 			if r.isUpcall(packet) {
 				r.counts.Upcalls++
+				r.row++
 				return &r.upcall, nil
 			}
 			r.putAside(packet, control)
 		}
 	}
+	r.row = 0
 	r.settle()
-	if p := r.control.take(); p != nil && r.fill(p.packet, p.in, p.at) {
+	if p := r.control.take(); p != nil && r.fill(p.packet, p.in, p.at, p.local) {
 		r.counts.Packets++
 		return &r.packet, nil
 	}
 	if r.askAdopted() {
 		return &r.upcall, nil
 	}
-	if p := r.traces.take(); p != nil && r.fill(p.packet, p.in, p.at) {
+	if p := r.traces.take(); p != nil && r.fill(p.packet, p.in, p.at, p.local) {
 		r.counts.Questions++
 		return &r.packet, nil
 	}
@@ -262,8 +268,8 @@ func (r *Router) Next() (host.Event, error) {
 		return nil, &Error{"receive from", "raw IGMP socket", r.questions.err}
 	}
 	for packet, control, ok := r.questions.next(); ok; packet, control, ok = r.questions.next() {
-		at, ifIndex := readControl(control)
-		if r.fill(packet, r.byIndex[ifIndex], at) {
+		at, ifIndex, local := readControl(control)
+		if r.fill(packet, r.byIndex[ifIndex], at, local) {
 			r.counts.Questions++
 			return &r.packet, nil
 		}
@@ -312,20 +318,25 @@ func (r *Router) putAside(packet, control []byte) {
 	if t := igmp.Type(packet[n]); t == igmp.TypeMtraceQuery || t == igmp.TypeMtraceResponse {
 		q = &r.traces
 	}
-	at, ifIndex := readControl(control)
+	at, ifIndex, local := readControl(control)
 	in := r.byIndex[ifIndex]
 	if in == 0 && packet[offsetDestination]&0xf0 == 0xe0 {
 		return // multicast on an interface that is none of ours
 	}
-	if !q.put(packet, in, at) {
+	if !q.put(packet, in, at, local) {
 		r.counts.Dropped++
 	}
 }
 
-// fill makes r.packet of a packet with its header.
-func (r *Router) fill(packet []byte, in host.Interface, at time.Time) bool {
+// fill makes r.packet of a packet with its header. The kernel says which address of
+// this host was meant: for a packet in transit another one than its destination.
+func (r *Router) fill(packet []byte, in host.Interface, at time.Time, local netip.Addr) bool {
 	r.packet.Interface, r.packet.Wall = in, at
-	return readPacket(&r.packet, packet)
+	if !readPacket(&r.packet, packet) {
+		return false
+	}
+	r.packet.Local = r.packet.To == local
+	return true
 }
 
 // Apply does what the engine wants: entries first, since packets wait for them.

@@ -141,7 +141,7 @@ func (s *Socket) Receive(p *Packet) error {
 			return &Error{"receive from", s.object, withoutAddresses(err)}
 		}
 		if p.parse(s.buffer[:n]) {
-			p.Time, p.IfIndex = readControl(s.oob[:oobn])
+			p.Time, p.IfIndex, _ = readControl(s.oob[:oobn])
 			return nil
 		}
 	}

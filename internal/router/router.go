@@ -132,7 +132,7 @@ func (e *Engine) receive(now time.Duration, p *host.Packet) bool {
 	}
 	// What is not sent to this router, the kernel gives to it for the sake of the
 	// Router Alert option only.
-	ours := !p.To.IsMulticast() && (!p.Alert || e.tables.owns(p.To))
+	ours := !p.To.IsMulticast() && (!p.Alert || p.Local || e.tables.owns(p.To))
 	kind := igmp.Type(p.Message[0])
 	switch {
 	case p.To.IsMulticast():

@@ -176,6 +176,9 @@ type Packet struct {
 	TTL       uint8
 	// Alert is whether it has the Router Alert option.
 	Alert bool
+	// Local is whether the host knows To for one of its own addresses, on a link of
+	// the router or not.
+	Local bool
 	// Header is the IP header with its options, as it came.
 	Header []byte
 	// Wall is when the kernel received it.
