@@ -33,8 +33,11 @@ const (
 	FRRPimdPath  = "/usr/lib/frr/pimd"
 )
 
-// MroutedVariable is the environment variable that has the path of an mrouted 4.x.
-const MroutedVariable = "MBONE_MROUTED"
+// Environment variables that have the path of an mrouted: 4.x, and 3.9.
+const (
+	MroutedVariable   = "MBONE_MROUTED"
+	Mrouted39Variable = "MBONE_MROUTED39"
+)
 
 // runDir is where a router has its files: every host has a /run of its own.
 const runDir = "/run/router"
@@ -78,6 +81,17 @@ func Mrouted(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
 	}
 	return start(t, h, program, "mrouted.conf", strings.Join(lines, "\n")+"\n",
 		"-n", "-i", h.Name, "-f", runDir+"/mrouted.conf", "-u", mroutedSocket, "-p", runDir+"/mrouted.pid")
+}
+
+// Mrouted39 starts the mrouted 3.9 that [Mrouted39Variable] names, with these lines
+// of mrouted.conf, and skips the test if there is none. It forwards nothing for the
+// first ten seconds.
+func Mrouted39(t lab.TB, h *lab.Host, lines ...string) *lab.Cmd {
+	t.Helper()
+	program := lab.PeerBinary(t, Mrouted39Variable)
+	must(t, h.Private("/etc")) // it keeps its generation id there
+	return start(t, h, program, "mrouted.conf", strings.Join(lines, "\n")+"\n",
+		"-c", runDir+"/mrouted.conf", "-d", "pruning")
 }
 
 // mroutedSocket is where mroutectl, which is beside mrouted, asks it.

@@ -21,10 +21,11 @@ const (
 
 // Stream is multicast from one host to another over a path that routers have built.
 type Stream struct {
-	t        lab.TB
-	from     *lab.Wire
-	receiver *lab.Receiver
-	Flow     Flow
+	t                lab.TB
+	from, to         *lab.Wire
+	only             netip.Addr
+	probes, receiver *lab.Receiver // both are nil while nobody is a member
+	Flow             Flow
 }
 
 // Establish joins the group of the flow at the wire of the receiver (with
@@ -33,33 +34,58 @@ type Stream struct {
 // path is there and nothing is on its way any more.
 func Establish(t lab.TB, flow Flow, sourceSpecific bool, from, to *lab.Wire) *Stream {
 	t.Helper()
-	s := &Stream{t: t, from: from, Flow: flow}
-	only := netip.Addr{}
+	s := &Stream{t: t, from: from, to: to, Flow: flow}
 	if sourceSpecific {
-		only = flow.Source
+		s.only = flow.Source
 	}
+	t.Cleanup(s.close)
+	s.Join()
+	return s
+}
+
+// Join makes the receiver a member again that has left, and returns as Establish
+// does.
+func (s *Stream) Join() {
+	s.t.Helper()
 	join := func(port uint16) *lab.Receiver {
-		r, err := to.Host.Join(netip.AddrPortFrom(flow.Group, port), to.Interface, only)
-		must(t, err)
-		t.Cleanup(func() { _ = r.Close() }) // it was open
+		r, err := s.to.Host.Join(netip.AddrPortFrom(s.Flow.Group, port), s.to.Interface, s.only)
+		must(s.t, err)
 		return r
 	}
-	probes := join(probePort)
-	s.receiver = join(dataPort)
+	s.probes, s.receiver = join(probePort), join(dataPort)
 	var next time.Time
-	lab.Until(t, Patience, func() error {
-		if probes.Stats().Packets > 0 {
+	lab.Until(s.t, Patience, func() error {
+		if s.probes.Stats().Packets > 0 {
 			return nil
 		}
 		if now := time.Now(); now.After(next) {
 			s.send(probePort, 1)
 			next = now.Add(probeInterval)
 		}
-		return fmt.Errorf("nothing from %v to %v has come to %v", flow.Source, flow.Group, to)
+		return fmt.Errorf("nothing from %v to %v has come to %v", s.Flow.Source, s.Flow.Group, s.to)
 	})
 	// What routers held back while they decided has left them before this.
 	s.Deliver(1)
-	return s
+}
+
+// Leave ends the membership of the receiver.
+func (s *Stream) Leave() {
+	s.close()
+	s.probes, s.receiver = nil, nil
+}
+
+func (s *Stream) close() {
+	for _, r := range []*lab.Receiver{s.probes, s.receiver} {
+		if r != nil {
+			_ = r.Close() // it was open
+		}
+	}
+}
+
+// Probe sends a packet that is not counted.
+func (s *Stream) Probe() {
+	s.t.Helper()
+	s.send(probePort, 1)
 }
 
 // Deliver sends n packets and returns when all have come.
