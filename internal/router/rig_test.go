@@ -56,7 +56,8 @@ var (
 
 func (r *rig) Flow(source, group netip.Addr) (host.FlowCount, bool) {
 	n, ok := r.flows[[2]netip.Addr{source, group}]
-	return host.FlowCount{Packets: n, Bytes: 100 * n}, ok
+	// As many again came where they do not belong, and went nowhere.
+	return host.FlowCount{Packets: 2 * n, Bytes: 200 * n, WrongIf: n}, ok
 }
 
 func (r *rig) Link(id host.Interface) (host.LinkCount, bool) {

@@ -238,15 +238,15 @@ func (t *tables) leaves(e *mfc.Entry, source netip.Addr, l *host.Link) bool {
 		t.e.dvmrp.Forwarder(e, l.ID) && t.e.members.Wants(l.ID, source, e.Group)
 }
 
-// packets counts those of source to group, also of entries that were removed. The
-// cache keeps these by network: once it counted others, too, the count is that of
-// the network.
+// packets counts those of source to group that came where they belong, also of
+// entries that were removed. The cache keeps these by network: once it counted
+// others, too, the count is that of the network.
 func (t *tables) packets(source, group netip.Addr) (n uint32, subnet bool) {
 	state, one, ok := t.e.cache.Inspect(t.now, source, group)
 	if !ok {
 		return mtrace.Unknown, false
 	}
-	return uint32(state.Count.Packets), one.Count.Packets != state.Count.Packets
+	return uint32(state.Count.Packets - min(state.Count.WrongIf, state.Count.Packets)), one.Count.Packets != state.Count.Packets
 }
 
 // isOld reports whether a neighbour is a router that cannot answer mtrace, as

@@ -118,7 +118,7 @@ func (t *tables) Entry(source, group netip.Addr) (respond.Entry, bool, error) {
 	}
 	e := respond.Entry{
 		Interface: r.IfIndex, Outputs: make(map[int]uint8, len(r.Outputs)),
-		Packets: r.Count.Packets, GroupOnly: r.Source.IsUnspecified(),
+		Packets: r.Count.Packets - min(r.Count.WrongIf, r.Count.Packets), GroupOnly: r.Source.IsUnspecified(),
 	}
 	for _, o := range r.Outputs {
 		e.Outputs[o.IfIndex] = o.TTL
