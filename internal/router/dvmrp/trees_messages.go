@@ -88,7 +88,8 @@ func (ts *trees) receivePrune(now time.Duration, l *link, n *neighbor, packet *h
 	}
 	t := treeOf(e)
 	until := now + min(m.Lifetime, maxPrune)
-	if i, known := ts.place(t, n); known {
+	i, known := ts.place(t, n)
+	if known {
 		t.received[i].until = until
 	} else {
 		if ts.stats.Received >= p.settings.Limits.Prunes {
@@ -105,6 +106,9 @@ func (ts *trees) receivePrune(now time.Duration, l *link, n *neighbor, packet *h
 	ts.log("received a prune", l, n.addr, m.Source, m.Group, m.Lifetime)
 	ts.settle(now, t)
 	p.cache.DownstreamChanged(now, e)
+	if k := t.sentTo(p.upstream(e)); known && (k == nil || k.ends <= now) {
+		p.cache.Changed(e) // it was too short for one upstream
+	}
 }
 
 // place is find of a tree that may be nil.

@@ -168,6 +168,7 @@ func (o *orchard) change() {
 		o.peerOf(d[0], d[1], dvmrp.Mrouted, o.genID)
 		o.report(d[0], d[1], "10.0.0.0/8", map[bool]int{false: 9, true: 36}[o.depends[d]])
 		delete(o.pruned, d)
+		delete(o.held, router(d[0], d[1])) // it was upstream, perhaps
 	case 9:
 		o.genID++
 		delete(o.held, router(u[0], u[1]))

@@ -125,6 +125,10 @@ func TestPruneSent(t *testing.T) {
 		f.run(2 * time.Second)
 		f.prune(3, 5, 600*time.Second)
 		f.wantSent() // four seconds are left of the other
+		f.packet(1)
+		f.prune(2, 5, 500*time.Second)
+		f.packet(1)
+		f.wantSent("prune to 192.168.1.2")
 	})
 	t.Run("not to connected sources", func(t *testing.T) {
 		f := newForest(t, nil)
