@@ -17,25 +17,12 @@ func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// Reloads returns a channel that tells when the program was told to read its
-// configuration again (SIGHUP), until ctx ends.
-func Reloads(ctx context.Context) <-chan struct{} {
-	signals, reloads := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(signals)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-signals:
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case reloads <- struct{}{}:
-			}
-		}
-	}()
-	return reloads
+// Signals returns a channel that brings the signals that tell a daemon something,
+// until ctx ends: SIGHUP, to read its configuration again, and SIGUSR1 and SIGUSR2,
+// to say what it knows.
+func Signals(ctx context.Context) <-chan os.Signal {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	context.AfterFunc(ctx, func() { signal.Stop(signals) })
+	return signals
 }

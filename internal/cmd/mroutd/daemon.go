@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"mbone/internal/cli"
@@ -107,8 +108,8 @@ func (d *daemon) run(ctx context.Context, ready func() error) error {
 	}
 	d.log.main.Log(ctx, levelNotice, "routing", "version", cli.Version, "table", d.options.table, "links", d.names())
 	defer context.AfterFunc(ctx, d.router.Wake)()
-	reloads := cli.Reloads(ctx)
-	go d.reload(ctx, reloads)
+	signals := cli.Signals(ctx)
+	go d.listen(ctx, signals)
 	if err := d.loop(ctx); err != nil {
 		return err
 	}
@@ -223,13 +224,18 @@ func (d *daemon) logEvent(event host.Event) {
 	}
 }
 
-// reload reads the configuration again whenever it is told to, beside the loop.
-func (d *daemon) reload(ctx context.Context, reloads <-chan struct{}) {
+// listen does what signals say, beside the loop: it reads the configuration again.
+func (d *daemon) listen(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-reloads:
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				// Who knows mrouted sends these, and must not end the router.
+				d.log.main.Log(ctx, levelNotice, "there are no dumps yet: use mrinfo and mtrace, or -d", "signal", s)
+				continue
+			}
 		}
 		c, err := d.options.load(d.log.main)
 		if err != nil {

@@ -538,6 +538,17 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("pid file after that: %s", got)
 	}
 
+	// The signals that make mrouted say what it knows do not end it.
+	for _, dump := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2} {
+		check(t, c.Process.Signal(dump))
+		lab.Until(t, patience, func() error {
+			if !strings.Contains(c.Log(), "signal=\""+dump.String()+"\"") {
+				return errors.New(c.Log())
+			}
+			return nil
+		})
+	}
+
 	check(t, c.Process.Signal(syscall.SIGTERM))
 	if code, err := lab.ExitCode(c.Wait()); code != 0 || err != nil {
 		t.Errorf("exit %d, %v", code, err)
