@@ -86,6 +86,8 @@ func (j *judge) take(st *statement) {
 		j.leaf = st.on
 	case "down":
 		*on = spoken{face: on.face, routes: make(map[netip.Prefix]*spokenRoute)}
+	case "alone":
+		on.tells = false
 	case "hears":
 		on.hears = slices.SortedFunc(slices.Values(st.addrs), netip.Addr.Compare)
 	case "probe":

@@ -40,6 +40,8 @@ type statement struct {
 	addrs  []netip.Addr
 	on     bool
 	routes []toldRoute
+	// outputs are those of an entry.
+	outputs []host.Interface
 	// Of a message that is to be sent:
 	from, to netip.Addr
 	message  string
@@ -187,14 +189,14 @@ func (s *script) parseStatement(words []string) (st statement, err error) {
 		st.window = window{st.at + from, st.at + to, true}
 	}
 	switch st.verb {
-	case "hears", "probe", "table", "has", "routes", "up", "down", "data", "stops":
+	case "hears", "probe", "table", "has", "routes", "up", "down", "data", "stops", "alone":
 		if len(words) == 0 || s.face(words[0]) == nil {
 			return st, fmt.Errorf("no such interface")
 		}
 		st.face, words = s.face(words[0]), words[1:]
 	}
 	switch st.verb {
-	case "start", "shutdown", "end", "probe", "table", "up", "down":
+	case "start", "shutdown", "end", "probe", "table", "up", "down", "alone":
 	case "leaf":
 		st.on = len(words) == 1 && words[0] == "on"
 	case "hears", "data", "stops":
@@ -207,6 +209,24 @@ func (s *script) parseStatement(words []string) (st statement, err error) {
 		}
 		if st.verb != "hears" && len(st.addrs) != 2 {
 			return st, fmt.Errorf("want: %s INTERFACE SOURCE GROUP", st.verb)
+		}
+	case "forwards":
+		if len(words) < 2 {
+			return st, fmt.Errorf("want: forwards SOURCE GROUP [INTERFACE...]")
+		}
+		for _, w := range words[:2] {
+			a, err := netip.ParseAddr(w)
+			if err != nil {
+				return st, err
+			}
+			st.addrs = append(st.addrs, a)
+		}
+		for _, w := range words[2:] {
+			f := s.face(w)
+			if f == nil {
+				return st, fmt.Errorf("no such interface")
+			}
+			st.outputs = append(st.outputs, f.id)
 		}
 	case "has", "routes":
 		for _, w := range words {

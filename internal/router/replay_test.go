@@ -156,15 +156,17 @@ type replay struct {
 	packets []incoming // not yet heard
 	entries map[flow]*installed
 	data    []*stream
-	answers []incoming // of questions about versions, not yet arrived
+	answers []incoming // not yet arrived
+	// forwards are the statements about entries that were not looked at yet.
+	forwards []statement
 }
 
 type flow struct{ source, group netip.Addr }
 
 // installed is an entry of the kernel.
 type installed struct {
-	in    host.Interface
-	since time.Duration
+	in      host.Interface
+	outputs []host.Interface
 }
 
 // stream is data that comes in on an interface.
@@ -209,6 +211,7 @@ func (r *replay) Link(host.Interface) (host.LinkCount, bool) { return host.LinkC
 func (r *replay) run(s *script, packets []incoming) {
 	r.packets = packets
 	running := false
+	r.forwards = s.outputs()
 	for i, st := range s.statements {
 		for len(r.packets) > 0 && r.packets[0].at < st.at {
 			in := r.packets[0]
@@ -260,8 +263,34 @@ func (r *replay) run(s *script, packets []incoming) {
 	}
 }
 
-// until lets time pass: deadlines, data and answers that come before at.
+// outputs are the statements about entries, in the order in which they are looked
+// at.
+func (s *script) outputs() (all []statement) {
+	for _, st := range s.statements {
+		if st.verb == "forwards" {
+			all = append(all, st)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b statement) int { return int(a.window.to - b.window.to) })
+	return all
+}
+
+// until lets time pass, and looks at the entries that are to be as they should.
 func (r *replay) until(at time.Duration) {
+	for len(r.forwards) > 0 && r.forwards[0].window.to < at {
+		st := r.forwards[0]
+		r.forwards = r.forwards[1:]
+		r.pass(st.window.to)
+		e := r.entries[flow{st.addrs[0], st.addrs[1]}]
+		if e == nil || !slices.Equal(e.outputs, st.outputs) {
+			r.t.Errorf("%.6f line %d: the entry of the flow is %+v, want outputs %v", st.window.to.Seconds(), st.line, e, st.outputs)
+		}
+	}
+	r.pass(at)
+}
+
+// pass lets time pass: deadlines, data and answers that come before at.
+func (r *replay) pass(at time.Duration) {
 	for turn := 0; ; turn++ {
 		if turn > 100_000 {
 			r.t.Fatalf("%v: the engine does not come to rest", r.now)
@@ -357,13 +386,13 @@ func (r *replay) handle(e host.Event) {
 	actions := r.engine.Handle(r.now-r.began, e)
 	for _, e := range actions.Entries {
 		f := flow{e.Source, e.Group}
-		switch old := r.entries[f]; {
-		case e.In == 0:
-			delete(r.entries, f)
-		case old == nil:
-			r.entries[f] = &installed{e.In, r.now}
-		default:
-			old.in = e.In
+		delete(r.entries, f)
+		if e.In != 0 {
+			k := &installed{in: e.In}
+			for _, o := range e.Outputs {
+				k.outputs = append(k.outputs, o.Interface)
+			}
+			r.entries[f] = k
 		}
 	}
 	for i := range actions.Send {
