@@ -23,10 +23,12 @@ type changes struct {
 type change struct {
 	route  *route
 	number uint64
+	// again is whether it was told before, and may have been lost.
+	again bool
 }
 
-// changed notes that r has to be told.
-func (p *Protocol) changed(r *route) {
+// changed notes that r has to be told, or to be told again.
+func (p *Protocol) changed(r *route, again bool) {
 	c := &p.changes
 	c.last++
 	r.change = c.last
@@ -37,7 +39,7 @@ func (p *Protocol) changed(r *route) {
 		})
 		c.limit = 2 * len(c.log)
 	}
-	c.log = append(c.log, change{r, c.last})
+	c.log = append(c.log, change{r, c.last, again})
 }
 
 // after returns the entries with numbers above n.
@@ -109,9 +111,12 @@ func (p *Protocol) tellLinks(left int) int {
 func (p *Protocol) tell(l *link, left int) int {
 	p.refresh(l)
 	pending := p.changes.after(l.told)
-	if len(pending) == 0 && l.full.left == 0 {
-		p.wake(l, l.refresh)
-		return left
+	if len(pending) == 0 {
+		l.told = p.changes.last
+		if l.full.left == 0 {
+			p.wake(l, l.refresh)
+			return left
+		}
 	}
 	waits := p.now < l.quiet && len(pending) < wholePacket && p.changes.worse <= l.told
 	if waits && l.full.left == 0 {
@@ -125,17 +130,21 @@ func (p *Protocol) tell(l *link, left int) int {
 	}
 	f := newFilling(l, packets, p.out[:0])
 	if !waits {
+		twice, news := l.hasMroutd(), false
 		for _, c := range pending {
 			if left <= 0 || !f.hasRoom() {
 				break
 			}
 			l.told = c.number
-			if c.route.change == c.number {
+			if c.route.change == c.number && (twice || !c.again) {
 				left--
 				f.add(c.route)
+				news = news || !c.again
 			}
 		}
-		l.quiet = p.now + changeGap
+		if news {
+			l.quiet = p.now + changeGap
+		}
 	}
 	for left > 0 && f.hasRoom() {
 		r := l.full.next(&p.table)

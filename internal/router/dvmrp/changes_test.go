@@ -94,6 +94,37 @@ func TestBadNews(t *testing.T) {
 	}
 }
 
+// A loss is told three times to an mroutd while the route is held, in case a report
+// is lost, and once to others; so is what replaces it.
+func TestRepeatedLoss(t *testing.T) {
+	r, peers := threeLans(t)
+	take[dvmrp.Info](r)
+	peers[4].probe(true)
+	peers[4].answer("mroutd 1.0")
+	peers[2].report(n1, 3)
+	peers[6].report(n1, 9)
+	r.run(time.Second)
+	r.drop()
+	start := r.now
+	peers[2].report(n1, 32)
+	r.run(time.Second)
+	told := make(map[host.Interface][]string)
+	for _, s := range r.sent {
+		var m dvmrp.Report
+		if m.Parse(s.Message) == nil {
+			for _, route := range m.Routes {
+				told[s.Interface] = append(told[s.Interface], fmt.Sprint(route.Metric, " at ", (s.at-start).Milliseconds()))
+			}
+		}
+	}
+	if got, want := fmt.Sprint(told[2]), "[32 at 0 32 at 33 32 at 66 10 at 100]"; got != want {
+		t.Errorf("told an mroutd %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(told[1]), "[32 at 0 10 at 100]"; got != want {
+		t.Errorf("told others %s, want %s", got, want)
+	}
+}
+
 // Many changes leave in a burst of 100 packets, and then 200 a second; none is lost
 // and none is told twice.
 func TestPace(t *testing.T) {

@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"math"
 	"time"
 
 	"mbone/internal/router/timer"
@@ -87,7 +88,7 @@ func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) 
 		r.since, r.young = p.now, appears
 	}
 	if said {
-		p.changed(r)
+		p.changed(r, false)
 	}
 	if worse {
 		p.changes.worse = r.change
@@ -141,7 +142,10 @@ type holds struct {
 type held struct {
 	route  *route
 	change uint64
-	until  time.Duration
+	// When all neighbours have been told, until when it is held, and when and how
+	// often that is told again.
+	until, again time.Duration
+	repeats      int
 }
 
 // hold keeps r from taking a way that may lead back here. If it changes again
@@ -176,7 +180,8 @@ func (p *Protocol) releaseRoutes(left int) int {
 	h := &p.holds
 	told := p.toldAll()
 	for h.told < len(h.queue) && h.queue[h.told].change <= told {
-		h.queue[h.told].until = p.now + holdTime
+		k := &h.queue[h.told]
+		k.until, k.again = p.now+holdTime, p.now+repeatGap
 		h.told++
 	}
 	n := 0
@@ -194,7 +199,34 @@ func (p *Protocol) releaseRoutes(left int) int {
 		h.told -= n
 	}
 	if h.told > 0 && left > 0 {
-		p.env.Timers.Set(&h.wake, h.queue[0].until)
+		p.env.Timers.Set(&h.wake, min(h.queue[0].until, p.repeatHeld()))
 	}
 	return left
+}
+
+// repeatHeld has routes that are held told again, since a report may be lost and
+// somebody who missed it may close a loop. It returns when that is to be done again.
+// If there are very many, the first time has to do.
+func (p *Protocol) repeatHeld() (next time.Duration) {
+	next = math.MaxInt64
+	if p.holds.told > maxRepeated {
+		return next
+	}
+	for i := range p.holds.queue[:p.holds.told] {
+		k := &p.holds.queue[i]
+		if k.repeats == repeats || k.route.change != k.change {
+			continue
+		}
+		if k.again <= p.now {
+			k.repeats++
+			k.again += repeatGap
+			p.changed(k.route, true)
+			p.changes.worse = p.changes.last
+			k.change = k.route.change
+		}
+		if k.repeats < repeats {
+			next = min(next, k.again)
+		}
+	}
+	return next
 }

@@ -45,6 +45,9 @@ const (
 	// holdTime is how long a loss is told before a way is taken that may lead back
 	// here: enough for the news to get around.
 	holdTime = 100 * time.Millisecond
+	// Meanwhile it is told again so often, this long after each other.
+	repeats   = 2
+	repeatGap = holdTime / 3
 	// changeGap is between two runs of changes on a link, unless there is enough
 	// for a whole packet.
 	changeGap = 50 * time.Millisecond
@@ -73,6 +76,8 @@ const (
 	alarmInterval = time.Minute
 	// minQueue is how long a queue may get before it is cleaned.
 	minQueue = 1024
+	// maxRepeated is how many routes at once are told again while they are held.
+	maxRepeated = 1000
 	// workRoutes is how many routes are looked after in one turn, and blastedTurn
 	// how many reports that waited are read.
 	workRoutes  = 2000

@@ -12,12 +12,20 @@ func (l *link) interval() time.Duration {
 	if l.ProbeInterval > 0 {
 		return l.ProbeInterval
 	}
-	for _, n := range l.neighbors {
-		if n.inquiry.mroutd {
-			return fastProbeInterval
-		}
+	if l.hasMroutd() {
+		return fastProbeInterval
 	}
 	return probeInterval
+}
+
+// hasMroutd reports whether another mroutd is on the link.
+func (l *link) hasMroutd() bool {
+	for _, n := range l.neighbors {
+		if n.inquiry.mroutd {
+			return true
+		}
+	}
+	return false
 }
 
 // requestProbe has a probe sent on a link as soon as may be.
@@ -72,7 +80,7 @@ type rhythm struct {
 
 // sureBeats is how many probes in a row make it sure that a neighbour goes on like
 // that, and has not just been asked for some.
-const sureBeats = 3
+const sureBeats = 2
 
 func (r *rhythm) sure() bool { return r.beats >= sureBeats }
 
