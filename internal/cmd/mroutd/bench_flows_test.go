@@ -13,6 +13,7 @@ import (
 	"mbone/internal/lab"
 	"mbone/internal/plane/mroute"
 	"mbone/proto/dvmrp"
+	"mbone/proto/igmp"
 )
 
 // flowSources is how many hosts of net1 send; each to as many groups as it takes.
@@ -122,14 +123,17 @@ type flows struct {
 	b       *testing.B
 	gun     *gun
 	kernel  *mroute.Counters // of the router
-	pending []int            // those begun and not yet seen in the kernel, oldest first
+	reader  *mroute.Reader
+	pending []int // those begun and not yet seen in the kernel, oldest first
 }
 
 func newFlows(b *testing.B, l *lab.Lab) *flows {
 	b.Helper()
 	kernel := lab.Within(b, l.Host("router"), func() (*mroute.Counters, error) { return mroute.OpenCounters(0) })
 	b.Cleanup(func() { kernel.Close() })
-	return &flows{b: b, gun: udpGun(b, l.Host("host1"), "eth0", 5000), kernel: kernel}
+	reader := lab.Within(b, l.Host("router"), mroute.OpenReader)
+	b.Cleanup(reader.Close)
+	return &flows{b: b, gun: udpGun(b, l.Host("host1"), "eth0", 5000), kernel: kernel, reader: reader}
 }
 
 // isInstalled is whether a flow has an entry.
@@ -303,28 +307,23 @@ func pace(perSecond int, stop <-chan struct{}, fn func(i int)) {
 }
 
 // BenchmarkHostile lets 500 flows begin while 100,000 questions a second come from
-// addresses that are not the sender's, and counts what is lost: flows, and grafts of
-// a neighbour, which hears probes and is heard all the time.
+// addresses that are not the sender's, and counts what is lost: flows, and prunes and
+// grafts of a neighbour, which is to stay one. What is sent back is bounded by policy.
 func BenchmarkHostile(b *testing.B) {
-	const (
-		flowsBegun = 500
-		grafts     = 100
-		questions  = 100_000
-	)
+	const questions = 100_000
 	for b.Loop() {
-		lostFlows, lostGrafts, lostNeighbors := make(map[string]float64), make(map[string]float64), make(map[string]float64)
+		lost := map[string]map[string]float64{"flows": {}, "prunes": {}, "grafts": {}, "neighbors": {}}
 		rate, answered := make(map[string]float64), make(map[string]float64)
 		for _, k := range kinds() {
-			h := hostile(b, k, flowsBegun, grafts, questions)
-			lostFlows[k.name], lostGrafts[k.name] = float64(flowsBegun-h.flows), float64(grafts-h.acks)
-			if !h.peer {
-				lostNeighbors[k.name] = 1
-			}
+			h := hostile(b, k, questions)
 			rate[k.name], answered[k.name] = h.asked, h.answered
+			for what, n := range h.lost {
+				lost[what][k.name] = float64(n)
+			}
 		}
-		compare(b, lostFlows, "lost-flows")
-		compare(b, lostGrafts, "lost-grafts")
-		compare(b, lostNeighbors, "lost-neighbors")
+		for what, figures := range lost {
+			compare(b, figures, "lost-"+what)
+		}
 		compare(b, rate, "asked/s")
 		compare(b, answered, "sent/s")
 	}
@@ -332,20 +331,55 @@ func BenchmarkHostile(b *testing.B) {
 
 // endured is how a router stood a flood.
 type endured struct {
-	flows, acks     int
-	peer            bool    // the neighbour is one still
+	lost            map[string]int
 	asked, answered float64 // packets per second
 }
 
-func hostile(b *testing.B, k kind, count, grafts, questions int) (h endured) {
+func hostile(b *testing.B, k kind, questions int) (h endured) {
+	const (
+		begun  = 500
+		pruned = 100
+		grafts = 100
+		// The flows that are pruned come after those that begin in the flood.
+		before = begun
+		pause  = 10 * time.Millisecond
+	)
 	l := star(b, 3)
 	defer l.Close()
 	router := l.Host("router")
+	// Who is not there can be answered.
+	must(b, router.AddRoute(lab.Route{Destination: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.3.1")}))
 	k.start(b, router)
 	n := newNeighbor(b, l.Host("host2").Wire("eth0"))
 	defer n.leave()
 	n.meet(1)
+	to, source := netip.MustParseAddr("10.0.2.254"), netip.MustParsePrefix("10.0.1.0/24")
 	f := newFlows(b, l)
+	// The neighbour depends on the router for the source, and gets all flows.
+	n.say(igmp.DVMRPRouters, &dvmrp.Report{Version: dvmrp.Mrouted, Routes: []dvmrp.Route{{Prefix: source, Metric: dvmrp.Infinity + 1}}})
+	group := func(i int) netip.Addr { _, g := flowOf((before + i) * flowSources); return g }
+	for i := range pruned {
+		from, _ := flowOf(0)
+		must(b, f.gun.fire(from, group(i)))
+		time.Sleep(time.Millisecond)
+	}
+	forwarded := func() (outputs int) {
+		for i := range pruned {
+			from, _ := flowOf(0)
+			r, ok, err := f.reader.Route(0, from, group(i))
+			must(b, err)
+			if ok && len(r.Outputs) > 0 {
+				outputs++
+			}
+		}
+		return outputs
+	}
+	lab.Until(b, benchPatience, func() error {
+		if n := forwarded(); n < pruned {
+			return fmt.Errorf("%s: %d of %d flows are forwarded", k.name, n, pruned)
+		}
+		return nil
+	})
 
 	ask := &dvmrp.Ask{Code: dvmrp.CodeAskNeighbors2, Version: dvmrp.Mrouted}
 	g := newGun(b, l.Host("host3"), "eth0", protocolIGMP, ask.Len())
@@ -364,29 +398,31 @@ func hostile(b *testing.B, k kind, count, grafts, questions int) (h endured) {
 		asked <- total
 	}()
 	time.Sleep(time.Second) // so that what bursts allow is used up
-	for i := range count {
-		source, group := flowOf(i)
-		must(b, f.gun.fire(source, group))
-		if i%(count/grafts) == 0 {
-			n.say(netip.MustParseAddr("10.0.2.254"), &dvmrp.Graft{
-				Version: dvmrp.Mrouted, Source: netip.MustParseAddr("10.0.1.0"), Group: group,
-			})
+	for i := range begun {
+		from, to239 := flowOf(i)
+		must(b, f.gun.fire(from, to239))
+		switch each := begun / grafts; {
+		case i%each == 0:
+			n.say(to, &dvmrp.Graft{Version: dvmrp.Mrouted, Source: source.Addr(), Group: to239})
+		case i%each == 1:
+			n.say(to, &dvmrp.Prune{Version: dvmrp.Mrouted, Source: source.Addr(), Group: group(i / each), Lifetime: time.Hour})
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pause)
 	}
 	time.Sleep(time.Second)
 	close(stop)
 	total := <-asked
 	seconds := time.Since(began).Seconds()
 	h.asked, h.answered = float64(total)/seconds, float64(transmitted(b, router, "eth3")-sentBefore)/seconds
-	for i := range count {
+	h.lost = map[string]int{"flows": begun, "prunes": forwarded()}
+	for i := range begun {
 		if f.isInstalled(i) {
-			h.flows++
+			h.lost["flows"]--
 		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h.acks, h.peer = n.acks, len(n.peers) == 1
+	h.lost["grafts"], h.lost["neighbors"] = grafts-n.acks, 1-len(n.peers)
 	return h
 }
 

@@ -85,7 +85,7 @@ func compare(b *testing.B, figures map[string]float64, unit string) {
 			b.ReportMetric(v, k.name+"-"+unit)
 		}
 	}
-	if mine, ok := figures[ours.name]; ok && figures[theirs.name] != 0 {
+	if mine := figures[ours.name]; mine != 0 && figures[theirs.name] != 0 {
 		b.ReportMetric(mine/figures[theirs.name], unit+"-ratio")
 	}
 	b.ReportMetric(0, "ns/op") // says nothing here
