@@ -313,7 +313,7 @@ func (ts *trees) fire(now time.Duration, t *tree) {
 
 	// When the prune has run out, the next packet decides whether there is another;
 	// until then too, if the upstream neighbour seems not to have heard it.
-	flush := k != nil && !k.grafting && (k.ends <= now || t.again != 0 && t.again <= now)
+	flush := k != nil && !k.grafting && (k.ends <= now || up.link.RexmitPrunes && t.again != 0 && t.again <= now)
 	changed := ts.dropReceived(t, over)
 	changed = ts.dropSent(t, over) || changed
 	if k != nil && !over(k) && k.grafting && t.again != 0 && t.again <= now {
@@ -365,7 +365,7 @@ func (ts *trees) downstreamChanged(r *route, l *link) {
 			continue
 		}
 		if ts.dropReceived(t, func(k *prune) bool {
-			return k.with.link == l && !(r.forwarder(l) && k.with.isPeer() && r.depends(k.with))
+			return k.with.link == l && (!k.with.isPeer() || !r.forwarder(l) || !r.depends(k.with))
 		}) {
 			ts.p.cache.Changed(e) // if it was very short, there was none upstream for it
 		}

@@ -23,7 +23,12 @@ const (
 	// same, graftAgain a graft without an acknowledgement (the draft's). The times
 	// double, those of prunes are jittered.
 	pruneAgain = 3 * time.Second
-	graftAgain = 5 * time.Second
+	// sharedAgain is that of prunes on links without rexmit-prunes, LANs: others may
+	// want the packets there, so it is not looked for them. But if a look at the
+	// counters, or the kernel, brings up that they come, a prune may have been lost,
+	// which would let them come for hours.
+	sharedAgain = time.Minute
+	graftAgain  = 5 * time.Second
 	// maxSent is how many sent prunes are remembered of an entry: to so many
 	// upstream neighbours it may go back.
 	maxSent = 4
@@ -218,7 +223,7 @@ func (ts *trees) pruneUp(now time.Duration, e *mfc.Entry, up *neighbor) {
 	k.until = max(k.until, k.ends)
 	switch {
 	case !up.link.RexmitPrunes:
-		t.again = 0
+		t.again = now + sharedAgain
 	case again:
 		t.delay = max(2*t.delay, pruneAgain)
 		t.again = now + ts.jitter(t.delay)

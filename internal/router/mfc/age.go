@@ -78,8 +78,8 @@ func (c *Cache) lookAfter(now time.Duration, f *flow) {
 		c.lookLater(now, f)
 		return
 	}
-	came := f.came
-	f.active, f.came = false, false
+	came := f.came && !f.early
+	f.active, f.came, f.early = false, false, false
 	f.expires = now + c.jitter(c.lifetime)
 	c.lookLater(now, f)
 	if came && !e.wanted && e.In != 0 {

@@ -91,6 +91,7 @@ func (c *Cache) Upcall(now time.Duration, u *host.Upcall) {
 	}
 	e.heard = true
 	if !e.wanted {
+		f.early = true
 		c.protocol.Progress(now, e)
 	}
 }

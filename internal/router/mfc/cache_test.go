@@ -295,12 +295,15 @@ func TestFlushWhileLooking(t *testing.T) {
 	r := newRig(t, 10_000)
 	r.link(1, nil)
 	r.route(net("10.0.0.0/8"), 1, netip.Addr{})
-	for i := range 5000 {
-		g := group
-		if i < 500 {
-			g = addr("224.3.3.3")
+	for range 2 {
+		for i := range 5000 {
+			g := group
+			if i < 500 {
+				g = addr("224.3.3.3")
+			}
+			r.packet(1, netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), g)
 		}
-		r.packet(1, netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), g)
+		r.run(250 * time.Second)
 	}
 	r.protocol.progress = func(e *Entry) {
 		if e.Group == group {
@@ -423,6 +426,25 @@ func TestProgressAfterWrongLinkOfWanted(t *testing.T) {
 	r.packet(1, source, group)
 	r.run(4 * time.Second)
 	r.wantLog("right link", "progress from 1")
+}
+
+// Packets that nobody wants are told of as long as they go on, but not those that may
+// be older than what the protocol did about them.
+func TestProgressGoesOn(t *testing.T) {
+	r := newRouter(t)
+	r.packet(1, source, group)
+	r.packet(1, source, group)
+	r.wantLog("first packet", "new from 1", "progress from 1")
+	r.run(460 * time.Second)
+	r.wantLog("no further packet")
+	r.packet(1, source, group)
+	for range 20 {
+		r.packet(1, source, group)
+		r.run(30 * time.Second)
+	}
+	if n := len(r.protocol.logged()); n < 1 || n > 4 {
+		t.Errorf("the protocol was told %d times in 600 s", n)
+	}
 }
 
 func TestWrongVif(t *testing.T) {

@@ -61,9 +61,12 @@ type flow struct {
 	// whether any of them came from upstream.
 	active, came bool
 	idle         bool // it is among those without outputs
-	in           host.Interface
-	outputs      []host.Output // never changed, only replaced
-	seen         host.FlowCount
+	// early is whether packets that are counted next may be older than that the
+	// protocol knows that nobody wants them.
+	early   bool
+	in      host.Interface
+	outputs []host.Output // never changed, only replaced
+	seen    host.FlowCount
 	// used is when packets were seen last, expires when it will be removed if none
 	// are, and check when they are counted next.
 	used, expires, check time.Duration

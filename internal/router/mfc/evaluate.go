@@ -297,6 +297,9 @@ func (c *Cache) tell(now time.Duration, e *Entry, wanted bool) {
 	if !e.heard {
 		c.listen(now, e)
 	}
+	for f := e.first; f != nil; f = f.next {
+		f.early = e.heard // else there was no reason to act yet
+	}
 	c.protocol.OutputsEmpty(now, e)
 }
 
