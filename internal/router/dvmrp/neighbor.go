@@ -30,8 +30,7 @@ type neighbor struct {
 	// since is when it was first heard, or started again; peered when it became a
 	// peer.
 	since, peered time.Duration
-	// heard is when it last sent a probe or report, probed when a probe.
-	heard, probed time.Duration
+	heard         time.Duration // the last probe or report
 	expiry        timer.Timer
 
 	rhythm  rhythm
@@ -127,6 +126,10 @@ func (p *Protocol) addNeighbor(l *link, addr netip.Addr, v dvmrp.Version) *neigh
 	n.expiry.Fire = func(now time.Duration) {
 		p.now = now
 		p.lose(n, "it was silent for too long")
+		if n.inquiry.mroutd {
+			// It may hear this router yet, and then acts on not being named at once.
+			p.requestProbe(l)
+		}
 	}
 	i, _ := l.find(addr)
 	l.neighbors = slices.Insert(l.neighbors, i, n)

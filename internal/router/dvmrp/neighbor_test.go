@@ -277,6 +277,25 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// An mroutd that is lost is told so by a probe at once: it may hear us yet, and believe
+// that we are its way.
+func TestProbeAfterLoss(t *testing.T) {
+	for _, program := range []string{"mroutd 1.0", "mrouted version 4.6"} {
+		r := newRig(t)
+		r.set(lan(1))
+		s := r.peer(1, 9)
+		s.answer(program)
+		r.run(30*time.Second - time.Millisecond)
+		r.p.linkOf(1).probed = 0 // whatever the last one was
+		r.drop()
+		r.run(time.Millisecond)
+		r.wantState(1, 9, "none")
+		if probes := take[dvmrp.Probe](r); len(probes) > 0 != (program == "mroutd 1.0") {
+			t.Errorf("%s: sent probes %v", program, probes)
+		}
+	}
+}
+
 // A router that may not be a peer is forgotten like others, though it was heard by a
 // report.
 func TestTooOldTimeout(t *testing.T) {

@@ -266,7 +266,8 @@ func (n *network) add(r *rig) {
 func (n *network) carry(from *rig, s host.Send) {
 	for _, to := range n.routers {
 		for _, l := range to.p.links {
-			if to == from || !l.isUsable() || s.To != l.Address && !(s.To.IsMulticast() && l.Has(s.From)) {
+			heard := s.To == l.Address || s.To.IsMulticast() && l.Has(s.From)
+			if to == from || !l.isUsable() || !heard {
 				continue
 			}
 			m := s.Message
