@@ -37,7 +37,7 @@ type Topology struct {
 var samples embed.FS
 
 // Sample returns the text of a topology that comes with the program: "row",
-// three routers that forward one flow, "demo", the same for mroutd lab demo, or
+// three routers that forward one flow, "demo", the network of mroutd lab demo, or
 // "lab-14-1", four routers in a ring. It panics for another name.
 func Sample(name string) string {
 	b, err := samples.ReadFile("topologies/" + name + ".lab")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,66 +17,95 @@ import (
 
 	"mbone/internal/cli"
 	"mbone/internal/lab"
-	"mbone/internal/plane"
 	"mbone/internal/plane/mroute"
-	"mbone/proto/igmp"
-	"mbone/report"
 )
 
 // The demonstration runs on the sample topology demo.
 const (
 	demoTopology = "demo"
-	// demoPackets are enough for mstat to tell any loss within 10 percent.
+	// demoPackets are enough for mstat to tell any loss within 10 percent. With this
+	// interval they are less than the tunnel may carry.
 	demoPackets  = 400
 	demoInterval = 2 * time.Millisecond
-	// demoLoss is how many packets of a hundred the fourth step loses.
+	// demoTTL is more than the threshold of the tunnel.
+	demoTTL = 128
+	// demoLoss is how many packets of a hundred one step loses.
 	demoLoss = 20
 	// demoWait is how long mtrace and mstat wait for statistics: long enough for the
 	// packets, and twice as long the next time if it was not.
 	demoWait  = 2 * time.Second
 	demoTries = 3
-	// demoPatience is how long a responder may take to start, and packets to
-	// arrive.
-	demoPatience = 10 * time.Second
+	// demoPatience is how long anything may take that takes the routers a second or
+	// two.
+	demoPatience = 20 * time.Second
 	demoPoll     = 10 * time.Millisecond
+	// demoSilence is how long the flow is not seen on a link that it does not pass.
+	demoSilence = 500 * time.Millisecond
 	// demoJSON is how many lines of a document are shown.
-	demoJSON = 33
+	demoJSON = 27
+
+	// tunDevice is what tunnels need.
+	tunDevice = "/dev/net/tun"
 )
 
 var (
-	demoSource   = netip.MustParseAddr("10.0.1.1")
-	demoReceiver = netip.MustParseAddr("10.0.4.1")
-	demoGroup    = netip.MustParseAddr("239.1.2.3")
-	demoFlow     = netip.AddrPortFrom(demoGroup, 5000)
-	// demoRouters are the routers in the order in which packets pass them.
-	demoRouters = []string{"r1", "r2", "r3"}
-	// demoAddresses are those of the routers, in the same order, two of each.
-	demoAddresses = []string{"10.0.1.254", "10.0.2.1", "10.0.2.2", "10.0.3.1", "10.0.3.2", "10.0.4.254"}
+	demoSource = netip.MustParseAddr("211.11.117.10")
+	demoGroup  = netip.MustParseAddr("224.2.2.2")
+	demoFlow   = netip.AddrPortFrom(demoGroup, 34000)
+	// demoRouters run mroutd.
+	demoRouters = []string{"callisto", "ganymed", "castor", "scar"}
+	// demoTunnel are the two of them at the ends of the tunnel.
+	demoTunnel   = [2]string{"ganymed", "scar"}
+	demoNetworks = []netip.Prefix{
+		netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("192.168.2.0/24"),
+		netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("192.168.14.0/24"),
+		netip.MustParsePrefix("192.168.80.0/24"), netip.MustParsePrefix("192.168.254.0/24"),
+		netip.MustParsePrefix("211.11.117.0/24"),
+	}
+	// demoAddresses are of all the routers, one of each.
+	demoAddresses = []string{"192.168.1.1", "211.11.117.206", "192.168.7.7", "192.168.254.1"}
 )
 
-// demoNeighbors is how many neighbours the routers have, all together.
-const demoNeighbors = 4
+// demoHop is a router on the way of the flow, and the interfaces that it comes in and
+// goes out by.
+type demoHop struct{ router, in, out string }
 
-// demoQuery is what the routers ask the hosts on their links when they start,
-// with the times of RFC 3376 section 8.
-var demoQuery = igmp.Query{Version: 3, Group: igmp.Unspecified, MaxResponse: 10 * time.Second, Robustness: 2, Interval: 125 * time.Second}
+// The ways to the hosts that listen. That by the tunnel is there if it is.
+var (
+	demoToPC7   = demoWay{"pc7", "192.168.7.10", []demoHop{{"ganymed", "ne5", "ne4"}, {"castor", "xl0", "xl1"}}}
+	demoToPC254 = demoWay{"pc254", "192.168.254.10", []demoHop{{"ganymed", "ne5", "dvmrp0"}, {"scar", "dvmrp0", "e2"}}}
+)
 
-const demoIntroduction = `Three multicast routers in a row, in namespaces of this machine:
+type demoWay struct {
+	host, address string
+	hops          []demoHop
+}
 
-  sender --net1-- r1 --net2-- r2 --net3-- r3 --net4-- receiver
-  10.0.1.1  .1.254 .2.1  .2.2 .3.1  .3.2 .4.254  10.0.4.1
+const demoIntroduction = `Lab 14-1: four multicast routers in namespaces of this machine. mroutd runs
+on each of them and routes with DVMRP.
 
-Their kernels forward what 10.0.1.1 sends to the group 239.1.2.3. On each
-of them runs mroutd --respond-only; it knows the router next to it by the
-IGMP queries that routers send.
+               pc211
+                 |       net211 is 211.11.117.0/24, netN is 192.168.N.0/24
+  callisto -- ganymed == castor       net1, net2 and net80
+     |          :          |
+   net14        :         net7 -- pc7
+     |          :          |
+     +-------- scar -------+
+                |
+              pc254      net254
+
+The tunnel from ganymed to scar has the threshold 64 and carries 500 kbit/s.
 `
 
 // demonstration is one run of mroutd lab demo.
 type demonstration struct {
-	out      io.Writer
-	lab      *lab.Lab
-	counters []*mroute.Counters // of demoRouters
-	receiver *lab.Receiver
+	out       io.Writer
+	lab       *lab.Lab
+	watch     *watcher
+	tunnel    bool // there are TUN devices
+	receivers map[string]*lab.Receiver
+	counters  map[string]*mroute.Counters
+	readers   map[string]*mroute.Reader
 }
 
 // demo is mroutd lab demo.
@@ -87,14 +117,17 @@ func demo(ctx context.Context, call *cli.Call) error {
 	if err != nil {
 		return err
 	}
-	l, err := build(topology)
-	if err != nil {
+	d := &demonstration{
+		out: call.Stdout, receivers: map[string]*lab.Receiver{},
+		counters: map[string]*mroute.Counters{}, readers: map[string]*mroute.Reader{},
+	}
+	programs := withoutPrograms(topology)
+	if d.lab, err = build(topology); err != nil {
 		return err
 	}
-	defer l.Close()
-	d := &demonstration{out: call.Stdout, lab: l}
+	defer d.lab.Close()
 	defer d.close()
-	err = d.start(ctx)
+	err = d.start(programs)
 	if err == nil {
 		err = d.show(ctx)
 	}
@@ -106,105 +139,47 @@ func demo(ctx context.Context, call *cli.Call) error {
 
 func (d *demonstration) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
 
-// start starts the responders and what measures the truth.
-func (d *demonstration) start(ctx context.Context) error {
+// start opens what sees the truth, and then starts the routers.
+func (d *demonstration) start(programs map[string][][]string) (err error) {
 	d.say("%s", demoIntroduction)
+	if f, err := os.OpenFile(tunDevice, os.O_RDWR, 0); err != nil {
+		d.say("There is no tunnel in this run: %v.\n", err)
+	} else {
+		f.Close()
+		d.tunnel = true
+	}
+	if d.watch, err = watchLinks(d.lab); err != nil {
+		return err
+	}
 	for _, name := range demoRouters {
-		h := d.lab.Host(name)
-		err := h.Do(func() error {
-			counters, err := mroute.OpenCounters(0)
-			d.counters = append(d.counters, counters)
+		err := d.lab.Host(name).Do(func() (err error) {
+			if d.counters[name], err = mroute.OpenCounters(0); err == nil {
+				d.readers[name], err = mroute.OpenReader()
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, c := range h.Programs() {
-			if err := ready(ctx, c); err != nil {
-				return err
-			}
-		}
 	}
-	if err := d.introduce(ctx); err != nil {
-		return err
-	}
-	var err error
-	d.receiver, err = d.lab.Host("receiver").Join(demoFlow, "eth0", demoSource)
-	return err
-}
-
-// introduce lets the routers hear of each other: each sends an IGMP query over its
-// two links, as whatever program owns its routing table would do.
-func (d *demonstration) introduce(ctx context.Context) error {
-	message, err := demoQuery.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
-	for _, name := range demoRouters {
-		h := d.lab.Host(name)
-		err := h.Do(func() error {
-			s, err := plane.Listen(protocolIGMP)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			for _, wire := range []string{"eth0", "eth1"} {
-				err := s.Send(plane.Datagram{To: igmp.AllSystems, IfIndex: h.Wire(wire).Index, TTL: 1, Loop: true, Message: message})
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	var known int
-	err = until(ctx, func() bool {
-		var r report.Routers
-		output, err := d.run(ctx, io.Discard, append([]string{"mrinfo", "-n", "--json"}, demoAddresses...)...)
-		if err != nil || json.Unmarshal(output, &r) != nil {
-			return false
-		}
-		known = 0
-		for i := range r.Routers {
-			for _, at := range r.Routers[i].Interfaces {
-				known += len(at.Neighbors)
-			}
-		}
-		known /= 2 // each router was asked at both its addresses
-		return known == demoNeighbors
-	})
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("the routers have heard of %d neighbours, not of %d", known, demoNeighbors)
-	}
-	return err
+	return startPrograms(d.lab, programs)
 }
 
 func (d *demonstration) close() {
-	for _, c := range d.counters {
-		c.Close()
-	}
-	if d.receiver != nil {
-		d.receiver.Close()
-	}
-}
-
-// ready waits until a responder says that it answers.
-func ready(ctx context.Context, c *lab.Cmd) error {
-	err := until(ctx, func() bool {
-		select {
-		case <-c.Done():
-			return true
-		default:
-			return strings.Contains(c.Log(), "msg=answering")
+	for _, name := range demoRouters {
+		if c := d.counters[name]; c != nil {
+			c.Close()
 		}
-	})
-	if err != nil || !strings.Contains(c.Log(), "msg=answering") {
-		return fmt.Errorf("%s: mroutd does not answer: %s", c.Host.Name, c.Log())
+		if r := d.readers[name]; r != nil {
+			r.Close()
+		}
 	}
-	return nil
+	for _, r := range d.receivers {
+		r.Close()
+	}
+	if d.watch != nil {
+		d.watch.close()
+	}
 }
 
 // until waits until fn is true, but no longer than demoPatience.
@@ -223,39 +198,266 @@ func until(ctx context.Context, fn func() bool) error {
 	return nil
 }
 
+// await waits for something that the routers are to do. It is an error if they do
+// not, or one of them ends.
+func (d *demonstration) await(ctx context.Context, what string, fn func() bool) error {
+	var ended *lab.Cmd
+	err := until(ctx, func() bool {
+		for _, name := range demoRouters {
+			for _, c := range d.lab.Host(name).Programs() {
+				select {
+				case <-c.Done():
+					ended = c
+				default:
+				}
+			}
+		}
+		return ended != nil || fn()
+	})
+	switch {
+	case ended != nil:
+		return fmt.Errorf("%s: mroutd has ended: %s", ended.Host.Name, ended.Log())
+	case err != nil && ctx.Err() == nil:
+		return fmt.Errorf("after %v: %s", demoPatience, what)
+	}
+	return err
+}
+
 // show goes through the steps.
 func (d *demonstration) show(ctx context.Context) error {
-	d.say("1. Who is r2, and what are its interfaces?\n")
-	if _, err := d.command(ctx, d.out, "mrinfo", "-n", "10.0.2.2"); err != nil {
+	steps := []func(context.Context) error{d.ways, d.who, d.mapNetwork, d.prune, d.graft, d.path, d.loss, d.document}
+	for i, step := range steps {
+		fmt.Fprintf(d.out, "%d. ", i+1)
+		if err := step(ctx); err != nil {
+			return err
+		}
+		d.say("")
+	}
+	d.say("What mtrace and mstat said is what the kernels have counted.\n" +
+		"Go on by yourself: mroutd lab up demo pc211")
+	return nil
+}
+
+// ways shows the routes of all routers.
+func (d *demonstration) ways(ctx context.Context) error {
+	d.say("Which networks do the routers know, and at what cost?\n   (From the reports that they send each other.)\n")
+	want := d.costs()
+	err := d.await(ctx, "the routers do not know all networks", func() bool {
+		d.watch.look()
+		for _, router := range demoRouters {
+			for _, network := range demoNetworks {
+				if got, _ := d.watch.metric(router, network); got != want[router][network] {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	if err != nil {
 		return err
 	}
-	d.say("\n2. Who else is there?\n")
-	if err := d.mapNetwork(ctx); err != nil {
+	line := fmt.Sprintf("  %-16s", "network")
+	for _, router := range demoRouters {
+		line += fmt.Sprintf("%10s", router)
+	}
+	d.say("%s", line)
+	for _, network := range demoNetworks {
+		line := fmt.Sprintf("  %-16s", network)
+		for _, router := range demoRouters {
+			metric, _ := d.watch.metric(router, network)
+			line += fmt.Sprintf("%10d", metric)
+		}
+		d.say("%s", line)
+	}
+	return nil
+}
+
+// costs returns what the routers must find out: one for each hop.
+func (d *demonstration) costs() map[string]metrics {
+	costs := map[string]metrics{}
+	nextTo := func(a, b string) bool {
+		if d.tunnel && (demoTunnel == [2]string{a, b} || demoTunnel == [2]string{b, a}) {
+			return true
+		}
+		for _, w := range d.lab.Host(a).Wires() {
+			for _, o := range d.lab.Host(b).Wires() {
+				if w.LAN == o.LAN {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, router := range demoRouters {
+		costs[router] = metrics{}
+		for addr, name := range d.watch.names {
+			for _, network := range demoNetworks {
+				if name == router && network.Contains(addr) {
+					costs[router][network] = 1
+				}
+			}
+		}
+	}
+	for range demoRouters {
+		for _, router := range demoRouters {
+			for _, other := range demoRouters {
+				for network, cost := range costs[other] {
+					if known := costs[router][network]; router != other && nextTo(router, other) && (known == 0 || cost+1 < known) {
+						costs[router][network] = cost + 1
+					}
+				}
+			}
+		}
+	}
+	return costs
+}
+
+// who shows mrinfo.
+func (d *demonstration) who(ctx context.Context) error {
+	d.say("Who is ganymed, and who are its neighbors?\n")
+	args := []string{"mrinfo", "-n", "211.11.117.206"}
+	// All its neighbors have lower addresses: it soon leaves it to them to ask hosts.
+	err := d.await(ctx, "ganymed goes on as a querier", func() bool {
+		output, err := d.run(ctx, "pc211", io.Discard, args...)
+		return err == nil && !bytes.Contains(output, []byte("/querier]"))
+	})
+	if err == nil {
+		_, err = d.command(ctx, "pc211", d.out, args...)
+	}
+	return err
+}
+
+// mapNetwork draws a map of the network. It is an error if that lacks a router.
+func (d *demonstration) mapNetwork(ctx context.Context) error {
+	d.say("Who else is there?\n")
+	output, err := d.command(ctx, "pc211", d.out, "map-mbone", "-nf", "211.11.117.206")
+	if err != nil {
 		return err
 	}
-	d.say("3. Which way do packets come to the receiver, and are any lost?\n"+
-		"   (Meanwhile the sender sends %d packets.)\n", demoPackets)
-	if err := d.measure(ctx, "mtrace", "-n"); err != nil {
+	for _, address := range demoAddresses {
+		if !bytes.Contains(output, []byte("\n"+address+": ")) {
+			return fmt.Errorf("map-mbone has not found %s", address)
+		}
+	}
+	return nil
+}
+
+// passes waits until the flow passes exactly these links, and shows them with the
+// messages that made it so.
+func (d *demonstration) passes(ctx context.Context, links ...string) error {
+	slices.Sort(links)
+	var got []string
+	err := d.await(ctx, "", func() bool {
+		got = d.watch.passing(demoSilence)
+		return slices.Equal(got, links)
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("packets pass %s, and ought to pass %s", strings.Join(got, ", "), strings.Join(links, ", "))
+		}
 		return err
 	}
-	wire := d.lab.Host("r3").Wire("eth0")
+	d.say("%s  It passes %s.", d.watch.messages(), strings.Join(got, ", "))
+	return nil
+}
+
+// tunnelled returns links with those that the way to pc254 adds.
+func (d *demonstration) tunnelled(links ...string) []string {
+	if d.tunnel {
+		return append(links, "net1 (tunnel)", "net14 (tunnel)", "net254")
+	}
+	return append(links, "net254")
+}
+
+// stream sends the flow until the function that it returns is called.
+func (d *demonstration) stream(ctx context.Context) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.lab.Host("pc211").Send(ctx, lab.Flow{
+			Group: demoFlow, Interface: "eth0", TTL: demoTTL, Count: 1 << 30, Interval: 5 * time.Millisecond,
+		})
+		done <- err
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// prune shows what happens to what nobody wants.
+func (d *demonstration) prune(ctx context.Context) error {
+	d.say("pc211 sends to %s, and nobody listens. The routers that get the first\n   packets prune themselves off the tree.\n", demoGroup)
+	stop := d.stream(ctx)
+	// The first packets have passed several links.
+	err := d.await(ctx, "nothing was pruned", func() bool {
+		d.watch.look()
+		return len(d.watch.trees) > 0
+	})
+	if err == nil {
+		err = d.passes(ctx, "net211")
+	}
+	return errors.Join(err, stop())
+}
+
+// graft shows how hosts that listen come to the tree.
+func (d *demonstration) graft(ctx context.Context) error {
+	d.say("pc7 listens, and then pc254. Their routers graft themselves onto the tree.\n")
+	stop := d.stream(ctx)
+	err := d.join(ctx, "pc7", "net211", "net2", "net7")
+	if err == nil {
+		d.say("")
+		err = d.join(ctx, "pc254", d.tunnelled("net211", "net2", "net7")...)
+	}
+	return errors.Join(err, stop())
+}
+
+// join makes a host listen and shows what happens.
+func (d *demonstration) join(ctx context.Context, host string, links ...string) error {
+	r, err := d.lab.Host(host).Join(demoFlow, "eth0", netip.Addr{})
+	if err != nil {
+		return err
+	}
+	d.receivers[host] = r
+	begin := time.Now()
+	err = d.await(ctx, host+" gets nothing", func() bool { return r.Stats().Packets > 0 })
+	if err != nil {
+		return err
+	}
+	d.say("  %s gets packets %d ms after it has joined.", host, time.Since(begin).Milliseconds())
+	return d.passes(ctx, links...)
+}
+
+// path shows mtrace.
+func (d *demonstration) path(ctx context.Context) error {
+	way := demoToPC254
+	if !d.tunnel {
+		way = demoToPC7
+	}
+	d.say("Which way do packets come to %s, and are any lost?\n   (Meanwhile pc211 sends %d packets.)\n", way.host, demoPackets)
+	return d.measure(ctx, way, "mtrace", "-n")
+}
+
+// loss shows mstat.
+func (d *demonstration) loss(ctx context.Context) error {
+	wire := d.lab.Host("castor").Wire("xl0")
 	err := wire.SetLoss(lab.In, lab.Loss{Percent: demoLoss, Source: netip.PrefixFrom(demoSource, demoSource.BitLen())})
 	if none, ok := errors.AsType[*lab.LossError](err); ok {
-		d.say("\n4. This kernel cannot lose packets for us: %v", none)
-	} else if err != nil {
-		return err
-	} else {
-		d.say("\n4. Now about %d%% of the packets from r2 to r3 are lost. Where?\n"+
-			"   (mstat goes on measuring until Ctrl-C, unless -c says how often.)\n", demoLoss)
-		if err := d.measure(ctx, "mstat", "-n", "-c", "1"); err != nil {
-			return err
-		}
-		if err := wire.Mend(); err != nil {
-			return err
-		}
+		d.say("This kernel cannot lose packets for us: %v", none)
+		return nil
 	}
-	d.say("\n5. The same for programs: the tools speak JSON.\n")
-	document, err := d.command(ctx, io.Discard, "mrinfo", "-n", "--json", "10.0.2.2")
+	if err != nil {
+		return err
+	}
+	d.say("Now about %d%% of the packets from ganymed to castor are lost. Where?\n"+
+		"   (mstat goes on measuring until Ctrl-C, unless -c says how often.)\n", demoLoss)
+	return errors.Join(d.measure(ctx, demoToPC7, "mstat", "-n", "-c", "1"), wire.Mend())
+}
+
+// document shows JSON.
+func (d *demonstration) document(ctx context.Context) error {
+	d.say("The same for programs: the tools speak JSON.\n")
+	document, err := d.command(ctx, "pc211", io.Discard, "mrinfo", "-n", "--json", "211.11.117.206")
 	if err != nil {
 		return err
 	}
@@ -263,25 +465,21 @@ func (d *demonstration) show(ctx context.Context) error {
 		return errors.New("mrinfo --json has not printed a JSON document")
 	}
 	lines := strings.SplitAfterN(string(document), "\n", demoJSON+1)
-	d.say("%s...\n", strings.Join(lines[:len(lines)-1], ""))
-	d.say("What mtrace and mstat said is what the kernels have counted.\n" +
-		"Go on by yourself: mroutd lab up demo receiver\n" +
-		"(Nobody sends IGMP queries there: the routers name no neighbours.)")
+	d.say("%s...", strings.Join(lines[:len(lines)-1], ""))
 	return nil
 }
 
-// command shows a tool on the receiver: its command line and its output, which
-// goes to w.
-func (d *demonstration) command(ctx context.Context, w io.Writer, args ...string) ([]byte, error) {
-	d.say("receiver$ %s", strings.Join(args, " "))
-	return d.run(ctx, w, args...)
+// command shows a tool on a host: its command line and its output, which goes to w.
+func (d *demonstration) command(ctx context.Context, host string, w io.Writer, args ...string) ([]byte, error) {
+	d.say("%s$ %s", host, strings.Join(args, " "))
+	return d.run(ctx, host, w, args...)
 }
 
-// run runs a tool on the receiver, copies its output to w and returns it. The tool
-// must succeed.
-func (d *demonstration) run(ctx context.Context, w io.Writer, args ...string) ([]byte, error) {
+// run runs a tool on a host, copies its output to w and returns it. The tool must
+// succeed.
+func (d *demonstration) run(ctx context.Context, host string, w io.Writer, args ...string) ([]byte, error) {
 	var output, failure bytes.Buffer
-	c := command(ctx, d.lab.Host("receiver"), args)
+	c := command(ctx, d.lab.Host(host), args)
 	c.Stdout, c.Stderr = io.MultiWriter(w, &output), &failure
 	if err := c.Run(); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", args[0], err, strings.TrimSpace(failure.String()))
@@ -289,30 +487,12 @@ func (d *demonstration) run(ctx context.Context, w io.Writer, args ...string) ([
 	return output.Bytes(), nil
 }
 
-// mapNetwork draws a map of the network. It is an error if that lacks a router or
-// does not know whose an address is.
-func (d *demonstration) mapNetwork(ctx context.Context) error {
-	output, err := d.command(ctx, d.out, "map-mbone", "-nf", demoAddresses[len(demoAddresses)-1])
-	if err != nil {
-		return err
-	}
-	for i, address := range demoAddresses {
-		// The first of a router's addresses in the map is its own, the other one
-		// is an alias.
-		other := demoAddresses[i^1]
-		if !bytes.Contains(output, []byte("\n"+address+": <v")) && !bytes.Contains(output, []byte("\n"+address+": alias for "+other+"\n")) {
-			return fmt.Errorf("map-mbone has not found %s", address)
-		}
-	}
-	return nil
-}
-
-// measure runs mtrace or mstat while packets are sent, and compares what it says
-// with what the kernels have counted.
-func (d *demonstration) measure(ctx context.Context, tool ...string) error {
+// measure runs mtrace or mstat at the end of a way while packets are sent, and
+// compares what it says with what the kernels have counted.
+func (d *demonstration) measure(ctx context.Context, way demoWay, tool ...string) error {
 	wait := demoWait
 	for range demoTries {
-		before, err := d.count(ctx)
+		before, err := d.count(ctx, way)
 		if err != nil {
 			return err
 		}
@@ -330,16 +510,16 @@ func (d *demonstration) measure(ctx context.Context, tool ...string) error {
 			select {
 			case <-begin.fire:
 				start := time.Now()
-				s.packets, s.err = d.lab.Host("sender").Send(ctx, lab.Flow{
-					Group: demoFlow, Interface: "eth0", Count: demoPackets, Interval: demoInterval,
+				s.packets, s.err = d.lab.Host("pc211").Send(ctx, lab.Flow{
+					Group: demoFlow, Interface: "eth0", TTL: demoTTL, Count: demoPackets, Interval: demoInterval,
 				})
 				s.late = time.Since(start) > wait*3/4
 			case <-traced.Done():
 			}
 			sent <- s
 		}()
-		output, err := d.command(ctx, begin, append(tool[:len(tool):len(tool)], "-S", strconv.Itoa(int(wait.Seconds())),
-			demoSource.String(), demoReceiver.String(), demoGroup.String())...)
+		output, err := d.command(ctx, way.host, begin, append(tool[:len(tool):len(tool)], "-S", strconv.Itoa(int(wait.Seconds())),
+			demoSource.String(), way.address, demoGroup.String())...)
 		cancel()
 		s := <-sent
 		if err := errors.Join(err, s.err); err != nil {
@@ -350,42 +530,60 @@ func (d *demonstration) measure(ctx context.Context, tool ...string) error {
 			wait *= 2
 			continue
 		}
-		after, err := d.count(ctx)
+		after, err := d.count(ctx, way)
 		if err != nil {
 			return err
 		}
-		return d.compare(tool[0], s.packets, after.minus(before), output)
+		return d.compare(tool[0], way, s.packets, after.minus(before), output)
 	}
 	return fmt.Errorf("this machine is too busy: %d packets took more than %v", demoPackets, wait/2)
 }
 
-// truth is what was counted without the tools: at each router the packets of the
-// flow, and those that came in and went out by its interfaces, and at the end
-// what the receiver got.
+// truth is what was counted without the tools: at each router of a way the packets
+// of the flow, and those that came in and went out by its interfaces, and at the
+// end what the receiver got.
 type truth struct {
 	flow, in, out []int
 	received      int
 }
 
 // count takes the truth of a moment when all packets have arrived.
-func (d *demonstration) count(ctx context.Context) (truth, error) {
+func (d *demonstration) count(ctx context.Context, way demoWay) (truth, error) {
 	var t truth
-	for _, c := range d.counters {
-		// The lab numbers vifs in the order of interfaces: eth0, eth1.
-		in, err1 := c.VifCount(0)
-		out, err2 := c.VifCount(1)
-		flow, err3 := c.SGCount(demoSource, demoGroup)
-		if err := errors.Join(err1, err2, err3); err != nil {
+	// Nothing comes any more. If something does, the comparison tells.
+	r := d.receivers[way.host]
+	_ = until(ctx, func() bool {
+		stats := r.Stats()
+		t.received = stats.Packets
+		return time.Since(stats.Last) > demoSilence/2
+	})
+	for _, hop := range way.hops {
+		flow, err := d.counters[hop.router].SGCount(demoSource, demoGroup)
+		if err != nil {
 			return truth{}, err
 		}
-		t.in, t.out, t.flow = append(t.in, int(in.PacketsIn)), append(t.out, int(out.PacketsOut)), append(t.flow, int(flow.Packets))
+		vifs, err := d.readers[hop.router].Vifs(0)
+		if err != nil {
+			return truth{}, err
+		}
+		count := func(name string) (mroute.VifCount, error) {
+			link, err := d.lab.Host(hop.router).Netlink().LinkByName(name)
+			if err != nil {
+				return mroute.VifCount{}, err
+			}
+			i := slices.IndexFunc(vifs, func(v mroute.Vif) bool { return v.IfIndex == link.Attrs().Index })
+			if i < 0 {
+				return mroute.VifCount{}, fmt.Errorf("%s: there is no vif of %s", hop.router, name)
+			}
+			return vifs[i].Count, nil
+		}
+		in, err1 := count(hop.in)
+		out, err2 := count(hop.out)
+		if err := errors.Join(err1, err2); err != nil {
+			return truth{}, err
+		}
+		t.in, t.out, t.flow = append(t.in, int(in.PacketsIn)), append(t.out, int(out.PacketsOut)), append(t.flow, int(flow.Packets-flow.WrongIf))
 	}
-	// It has heard all that the last router has ever sent. If it does not, the
-	// comparison tells.
-	_ = until(ctx, func() bool {
-		t.received = d.receiver.Stats().Packets
-		return t.received >= t.out[len(t.out)-1]
-	})
 	return t, ctx.Err()
 }
 
@@ -426,25 +624,25 @@ func said(picture []byte) (lost, sent [][2]int) {
 }
 
 // compare prints the truth beside what the tool said. It is an error if they differ.
-func (d *demonstration) compare(tool string, packets int, t truth, picture []byte) error {
+func (d *demonstration) compare(tool string, way demoWay, packets int, t truth, picture []byte) error {
 	lost, sent := said(picture)
-	last := len(demoRouters) - 1
-	if len(sent) != len(demoRouters) {
-		return fmt.Errorf("%s has given figures for %d links, want %d", tool, len(sent), len(demoRouters))
+	last := len(way.hops) - 1
+	if len(sent) != len(way.hops) {
+		return fmt.Errorf("%s has given figures for %d links, want %d", tool, len(sent), len(way.hops))
 	}
 	agree := packets == t.flow[0] && t.received == t.flow[last]
-	d.say("  the flow       kernels: sent  lost   %7s: sent  lost", tool)
-	for i := range demoRouters {
+	d.say("  the flow            kernels: sent  lost   %7s: sent  lost", tool)
+	for i, hop := range way.hops {
 		// The tool cannot know what the receiver got, and we know what it says.
-		link, lostTrue, lostAll := demoRouters[i]+" - receiver", 0, 0
+		link, lostTrue, lostAll := hop.router+" - "+way.host, 0, 0
 		if i < last {
-			link = demoRouters[i] + " - " + demoRouters[i+1]
+			link = hop.router + " - " + way.hops[i+1].router
 			lostTrue, lostAll = t.flow[i]-t.flow[i+1], t.out[i]-t.in[i+1]
 		}
-		d.say("  %-13s  %13d %5d   %13d %5d", link, t.flow[i], lostTrue, sent[i][1], lost[i][1])
+		d.say("  %-18s  %13d %5d   %13d %5d", link, t.flow[i], lostTrue, sent[i][1], lost[i][1])
 		agree = agree && sent[i] == [2]int{t.out[i], t.flow[i]} && lost[i] == [2]int{lostAll, lostTrue}
 	}
-	d.say("  The sender has sent %d, the receiver has got %d.", packets, t.received)
+	d.say("  The sender has sent %d, %s has got %d.", packets, way.host, t.received)
 	if !agree {
 		return &cli.Error{Code: cli.ExitIncomplete, Err: fmt.Errorf("%s says something else than the kernels have counted", tool)}
 	}

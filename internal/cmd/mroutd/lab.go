@@ -63,7 +63,7 @@ func labSpec() *cli.Spec {
 		Notes:   []string{fileNote},
 		Commands: []*cli.Spec{
 			{
-				Name: "demo", Summary: "show the tools on three routers in a row",
+				Name: "demo", Summary: "show four routers, and the tools",
 				Action: func(ctx context.Context, call *cli.Call) error { return demo(ctx, call) },
 			},
 			{
@@ -167,10 +167,7 @@ func build(t *lab.Topology) (*lab.Lab, error) {
 	if err := os.Setenv("PATH", toolDir+":"+os.Getenv("PATH")); err != nil {
 		return nil, err
 	}
-	programs := make(map[string][][]string)
-	for i := range t.Hosts {
-		programs[t.Hosts[i].Name], t.Hosts[i].Programs = t.Hosts[i].Programs, nil
-	}
+	programs := withoutPrograms(t)
 	l, err := lab.Build(t)
 	if err != nil {
 		return nil, err
@@ -178,17 +175,35 @@ func build(t *lab.Topology) (*lab.Lab, error) {
 	for _, h := range l.Hosts() {
 		err = errors.Join(err, h.Do(installTools))
 	}
-	for _, h := range l.Hosts() {
-		for _, args := range programs[h.Name] {
-			if err == nil {
-				err = command(context.Background(), h, args).Start()
-			}
-		}
+	if err == nil {
+		err = startPrograms(l, programs)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// withoutPrograms takes the programs of all hosts out of a topology, and returns
+// them.
+func withoutPrograms(t *lab.Topology) map[string][][]string {
+	programs := make(map[string][][]string)
+	for i := range t.Hosts {
+		programs[t.Hosts[i].Name], t.Hosts[i].Programs = t.Hosts[i].Programs, nil
+	}
+	return programs
+}
+
+// startPrograms starts programs of hosts.
+func startPrograms(l *lab.Lab, programs map[string][][]string) error {
+	for _, h := range l.Hosts() {
+		for _, args := range programs[h.Name] {
+			if err := command(context.Background(), h, args).Start(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // command prepares a command in a host. Where it is found is seen when it starts.

@@ -41,18 +41,38 @@ func TestDemo(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
-	for _, want := range []string{
-		"10.0.2.2 -> 10.0.2.1 (10.0.2.1) [1/1]\n",
-		"\n10.0.3.2: alias for 10.0.4.254\n",
-		" -3  10.0.2.1",
+	want := []string{
+		// callisto and ganymed are two hops away from it, castor and scar are on it.
+		"  192.168.7.0/24           2         2         1         1\n",
+		"\n  192.168.2.254 -> 192.168.2.7 (192.168.2.7) [1/1]\n",
+		"\n192.168.7.7: alias for 192.168.2.7\n",
+		"  prune        castor -> ganymed  (211.11.117.0, 224.2.2.2) for ",
+		"\n  It passes net211.\n",
+		"  graft        castor -> ganymed  (211.11.117.0, 224.2.2.2)\n",
+		"  graft-ack   ganymed -> castor   (211.11.117.0, 224.2.2.2)\n  It passes net2, net211, net7.\n",
+		" -2  192.168.2.254  DVMRP  thresh^ 1  \n",
 		"What mtrace and mstat said is what the kernels have counted.",
-	} {
+	}
+	if f, err := os.OpenFile(tunDevice, os.O_RDWR, 0); err == nil {
+		check(t, f.Close())
+		want = append(want,
+			"  192.168.1.254 -> 192.168.14.254 (192.168.14.254) [1/64/tunnel]\n",
+			"  It passes net1 (tunnel), net14 (tunnel), net2, net211, net254, net7.\n",
+			" -2  192.168.1.254  DVMRP  thresh^ 64  \n")
+	} else {
+		want = append(want, "There is no tunnel in this run: ", "  It passes net2, net211, net254, net7.\n")
+	}
+	for _, want := range want {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("it does not say %q:\n%s", want, stdout)
 		}
 	}
-	// 400 packets were sent twice; in step 3 all came, in step 4 some did not.
-	if n := strings.Count(stdout, "The sender has sent 400, the receiver has got 400."); n != 1 {
+	// 400 packets were sent twice; the first time all came, the second time some did
+	// not.
+	if n := strings.Count(stdout, "The sender has sent 400, "); n != 2 {
+		t.Errorf("400 packets were sent %d times, want twice:\n%s", n, stdout)
+	}
+	if n := strings.Count(stdout, " has got 400."); n != 1 {
 		t.Errorf("all packets came %d times, want once:\n%s", n, stdout)
 	}
 	for line := range strings.Lines(stdout) {
@@ -64,7 +84,7 @@ func TestDemo(t *testing.T) {
 
 // A demonstration that is told to end says so, in whatever it was.
 func TestDemoInterrupted(t *testing.T) {
-	for _, when := range []string{"receiver$ mrinfo", "receiver$ mtrace", "receiver$ mstat"} {
+	for _, when := range []string{"1. Which networks", "$ mrinfo", "4. pc211", "$ mtrace", "$ mstat"} {
 		c := program(t, "lab", "demo")
 		var out, errs lockedBuffer
 		c.Stdout, c.Stderr = &out, &errs
@@ -87,34 +107,33 @@ func TestDemoInterrupted(t *testing.T) {
 // A picture that is not what was counted is an error.
 func TestDemoCompare(t *testing.T) {
 	const picture = `
-10.0.1.1        10.0.4.1         All Multicast Traffic     From 10.0.1.1
-     v       __/  rtt    1 ms    Lost/Sent = Pct  Rate       To 239.1.2.3
-     v     ^      ttl    1        5/105  =  5%  50 pps     0/100  =  0%  50 pps
-     v     ^      ttl    2       -1/100  = -1%  50 pps    24/100  = 24%  50 pps
-     v      \__   ttl    3          101         38 pps       76          38 pps
+211.11.117.10   192.168.7.10     All Multicast Traffic     From 211.11.117.10
+     v       __/  rtt    1 ms    Lost/Sent = Pct  Rate       To 224.2.2.2
+     v     ^      ttl    1        5/105  =  5%  50 pps    24/100  = 24%  50 pps
+     v      \__   ttl    3          100         38 pps       76          38 pps
 `
-	good := truth{flow: []int{100, 100, 76}, in: []int{100, 100, 101}, out: []int{105, 100, 101}, received: 76}
-	clone := func() truth { return good.minus(truth{flow: []int{0, 0, 0}, in: []int{0, 0, 0}, out: []int{0, 0, 0}}) }
+	good := truth{flow: []int{100, 76}, in: []int{100, 100}, out: []int{105, 100}, received: 76}
+	clone := func() truth { return good.minus(truth{flow: []int{0, 0}, in: []int{0, 0}, out: []int{0, 0}}) }
 	d := &demonstration{out: &bytes.Buffer{}}
-	if err := d.compare("mtrace", 100, good, []byte(picture)); err != nil {
+	if err := d.compare("mtrace", demoToPC7, 100, good, []byte(picture)); err != nil {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*truth){
 		"flow":     func(t *truth) { t.flow[1]++ },
 		"in":       func(t *truth) { t.in[1]++ },
-		"out":      func(t *truth) { t.out[2]++ },
+		"out":      func(t *truth) { t.out[1]++ },
 		"received": func(t *truth) { t.received-- },
 	} {
 		other := clone()
 		change(&other)
-		if d.compare("mtrace", 100, other, []byte(picture)) == nil {
+		if d.compare("mtrace", demoToPC7, 100, other, []byte(picture)) == nil {
 			t.Errorf("%s: a difference is not seen", name)
 		}
 	}
-	if d.compare("mtrace", 99, good, []byte(picture)) == nil {
+	if d.compare("mtrace", demoToPC7, 99, good, []byte(picture)) == nil {
 		t.Error("another number of packets is not seen")
 	}
-	if d.compare("mtrace", 100, good, []byte(strings.ReplaceAll(picture, "76 ", "-- "))) == nil {
+	if d.compare("mtrace", demoToPC7, 100, good, []byte(strings.ReplaceAll(picture, "76 ", "-- "))) == nil {
 		t.Error("a missing figure is not seen")
 	}
 }
@@ -205,7 +224,7 @@ func TestLabExec(t *testing.T) { // not parallel: one lab can be reached at a ti
 
 func TestLabCheck(t *testing.T) {
 	stdout, _, code := run(t, "lab", "check", "demo")
-	if code != 0 || !strings.Contains(stdout, "\nhost r1\n") || !strings.Contains(stdout, "  run mroutd --respond-only\n") {
+	if code != 0 || !strings.Contains(stdout, "\nhost ganymed\n") || !strings.Contains(stdout, "  run mroutd -n -f /run/mroutd.conf") {
 		t.Errorf("exit %d\n%s", code, stdout)
 	}
 	file := filepath.Join(t.TempDir(), "bad.lab")
