@@ -34,5 +34,8 @@ func (e *Engine) Size() Size {
 // route.
 func (e *Engine) RPF(source netip.Addr) (route mfc.Route, ok bool) { return e.dvmrp.RPF(source) }
 
+// Moves counts how often a route got another way, a first one, or none any more.
+func (e *Engine) Moves() uint64 { return e.dvmrp.Moves() }
+
 // Routes returns all routes of DVMRP, by address and length.
 func (e *Engine) Routes() iter.Seq[dvmrp.Route] { return e.dvmrp.Routes() }

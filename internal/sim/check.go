@@ -12,6 +12,7 @@ import (
 // inspected is what the checks ask an engine that is a [router.Engine].
 type inspected interface {
 	Size() router.Size
+	Moves() uint64
 	Routes() iter.Seq[dvmrp.Route]
 }
 

@@ -11,7 +11,6 @@ import (
 	"mbone/internal/router"
 	"mbone/internal/router/host"
 	"mbone/internal/router/mfc"
-	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 )
 
@@ -61,6 +60,11 @@ type Router struct {
 	phase  time.Duration // of the moments at which reports leave
 
 	parents []parent // for the tracked networks
+	// looked is whether the engine was asked for them, moves and known how many
+	// changes of ways there had been and how many networks were tracked then.
+	looked  bool
+	moves   uint64
+	known   int
 	arrived host.Packet
 	asked   host.Upcall
 	header  []byte
@@ -164,6 +168,7 @@ func (r *Router) Start() {
 		return
 	}
 	r.life++
+	r.looked = false
 	r.boot = r.net.now
 	random := rand.New(rand.NewPCG(r.net.seed, uint64(r.number)<<32|uint64(r.life)))
 	r.Settings.Generation = random.Uint32()
@@ -230,17 +235,8 @@ func (r *Router) handle(event host.Event) {
 	for i := range actions.Send {
 		r.send(&actions.Send[i])
 	}
-	if r.mayReroute(event) {
-		r.net.tracked.check(r)
-	}
+	r.net.tracked.check(r)
 	r.schedule(now)
-}
-
-// mayReroute reports whether an event can change routes: most packets cannot, and to
-// look costs more than to handle them.
-func (r *Router) mayReroute(event host.Event) bool {
-	p, ok := event.(*host.Packet)
-	return !ok || len(p.Message) > 1 && igmp.Type(p.Message[0]) == igmp.TypeDVMRP && dvmrp.Code(p.Message[1]) <= dvmrp.CodeReport
 }
 
 // schedule puts the engine's deadline on the agenda.

@@ -73,13 +73,15 @@ func (t *tracker) add(n *Network, p netip.Prefix) {
 
 // check looks whether a router has changed its mind, and what that means.
 func (t *tracker) check(r *Router) {
-	for i := range t.nets {
-		var p parent
-		if r.engine != nil {
-			if route, ok := r.engine.RPF(t.nets[i].Addr().Next()); ok {
-				p.in, p.gateway = route.In, route.Gateway
-			}
+	if e, ok := r.engine.(inspected); ok {
+		moves := e.Moves()
+		if r.looked && moves == r.moves && len(t.nets) == r.known {
+			return // to look at all costs more than most events do
 		}
+		r.looked, r.moves, r.known = true, moves, len(t.nets)
+	}
+	for i := range t.nets {
+		p := r.parent(t.nets[i])
 		old := &r.parents[i]
 		if p.in == old.in && p.gateway == old.gateway {
 			continue
@@ -95,6 +97,16 @@ func (t *tracker) check(r *Router) {
 		t.close(r.net, i)
 		t.walk(r, i)
 	}
+}
+
+// parent asks the engine where packets of a network come from.
+func (r *Router) parent(p netip.Prefix) parent {
+	if r.engine != nil {
+		if route, ok := r.engine.RPF(p.Addr().Next()); ok {
+			return parent{in: route.In, gateway: route.Gateway}
+		}
+	}
+	return parent{}
 }
 
 // walk follows the way back from a router, and notes a loop if it leads there again.
@@ -168,8 +180,16 @@ func (n *Network) allowed(l *loop) time.Duration {
 	return n.MaxLoop
 }
 
-// CheckLoops holds that no loop has lasted too long that is still there.
+// CheckLoops holds that no loop has lasted too long that is still there, and that no
+// change of a way was overlooked.
 func (n *Network) CheckLoops() {
+	for _, r := range n.routers {
+		for i, known := range r.parents {
+			if p := r.parent(n.tracked.nets[i]); p.in != known.in || p.gateway != known.gateway {
+				n.fail("%v has another way to %v than when it said that ways changed last", r, n.tracked.nets[i])
+			}
+		}
+	}
 	for i := range n.tracked.open {
 		n.tracked.judge(n, &n.tracked.open[i])
 	}

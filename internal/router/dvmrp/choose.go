@@ -97,6 +97,7 @@ func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) 
 		p.hold(r)
 	}
 	if moved {
+		p.moves++
 		p.rpfChanged(r.prefix)
 	}
 	for _, d := range before {

@@ -44,6 +44,7 @@ type Protocol struct {
 	created   uint64
 
 	table   table
+	moves   uint64 // of routes to another way
 	changes changes
 	holds   holds
 	review  review

@@ -73,6 +73,10 @@ func (p *Protocol) Routes() iter.Seq[Route] {
 // are kept for them.
 func (p *Protocol) RouteCount() (routes, reports int) { return len(p.table.order), p.table.reports }
 
+// Moves counts how often a route got another way, a first one, or none any more: while
+// it stays the same, so does what RPF answers, but for ways that were just lost.
+func (p *Protocol) Moves() uint64 { return p.moves }
+
 func (p *Protocol) describe(r *route) Route {
 	p.settled(r)
 	d := Route{Prefix: r.prefix, Metric: r.metric, Held: r.floor != 0, Since: r.since}
