@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mbone/internal/lab"
+	"mbone/proto/dvmrp"
+	"mbone/proto/igmp"
 )
 
 // toEverybody is a group of no scope.
@@ -58,7 +60,7 @@ func TestRouteLab(t *testing.T) {
 	n.rateLimit(spec)
 
 	// Who leaves is pruned.
-	stop = n.send("pc211", spec)
+	n.send("pc211", spec)
 	check(t, at7.Close())
 	n.tree(data, "net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net1", "net14")
 
@@ -87,6 +89,25 @@ func TestRouteLab(t *testing.T) {
 		t.Errorf("callisto: %v", err)
 	}
 	n.tree(data, "net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net14", "net2", "net7")
+}
+
+// With `beside off` DVMRP goes through the tunnel, too.
+func TestRouteThrough(t *testing.T) {
+	t.Parallel()
+	lab.Require(t, lab.Tun)
+	n := startRouting(t, "lab-14-1", "rate_limit 500", "rate_limit 500 beside off")
+	pc211, pc254 := ip("211.11.117.10"), ip("192.168.254.10")
+	n.path("pc254", ip("192.168.254.1"), pc211, pc254, "192.168.14.254", "211.11.117.206")
+	n.join("pc254", toEverybody, netip.Addr{})
+	n.send("pc211", lab.Flow{Group: toEverybody, Interface: "eth0", Source: pc211, TTL: 128})
+	n.tree(stream{source: pc211, group: toEverybody.Addr()}, "net211", "net1 (tunnel)", "net14 (tunnel)", "net254")
+	n.look()
+	for _, m := range n.link("net14").igmp {
+		if m.from == ip("192.168.1.254") && m.b[0] == byte(igmp.TypeDVMRP) && dvmrp.Code(m.b[1]) == dvmrp.CodeProbe {
+			t.Error("a probe of ganymed passed beside the tunnel")
+			break
+		}
+	}
 }
 
 // ganymedSays is what mrinfo says of ganymed, as Example 14-6 of the lab: the querier of

@@ -37,12 +37,13 @@ type routing struct {
 // conf is the configuration of a router.
 const conf = "/run/mroutd.conf"
 
-// startRouting brings a lab up and starts its routers.
-func startRouting(t *testing.T, name string) *routing {
+// startRouting brings a lab up, after replacing parts of its text by others (old,
+// new, ...), and starts its routers.
+func startRouting(t *testing.T, name string, replace ...string) *routing {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name+".lab"))
 	check(t, err)
-	n := &routing{t: t, Lab: lab.Start(t, string(text)), routers: map[string]*lab.Cmd{}}
+	n := &routing{t: t, Lab: lab.Start(t, strings.NewReplacer(replace...).Replace(string(text))), routers: map[string]*lab.Cmd{}}
 	seen := map[*lab.LAN]bool{}
 	for _, h := range n.Hosts() {
 		for _, w := range h.Wires() {
@@ -145,7 +146,7 @@ func (l *segment) note(at time.Time, b []byte) {
 	if tunnel {
 		b = b[header():]
 	}
-	if b[9] == unix.IPPROTO_IGMP {
+	if b[9] == unix.IPPROTO_IGMP && !tunnel {
 		l.igmp = append(l.igmp, message{netip.AddrFrom4([4]byte(b[12:])), b[header():]})
 		return
 	}
