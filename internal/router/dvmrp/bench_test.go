@@ -145,6 +145,7 @@ func BenchmarkMemory(b *testing.B) {
 func BenchmarkRPF(b *testing.B) {
 	r := newRig(b)
 	r.set(lan(1))
+	r.run(time.Second)
 	from := r.peer(1, 9)
 	for _, m := range packets(b, 100000, 3) {
 		r.receiveBytes(1, from.addr, allRouters, m)
