@@ -144,6 +144,7 @@ func breakDiamond(b *testing.B, c crew, happen func(*lab.Lab, crew, map[string]*
 		b.Fatalf("%s: %d networks are known at the end", c.name, end.reached)
 	}
 	time.Sleep(steadyBefore(c))
+	calm(b, l.Host("r1"))
 
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -59,6 +59,7 @@ func beginFlows(b *testing.B, k *kind, n int, cpu map[string]float64) float64 {
 		defer func() { cpu[k.name] = (processor(b, c) - before).Seconds() }()
 	}
 	f := newFlows(b, l)
+	calm(b, h)
 	took, installed := f.begin(n)
 	if installed != n {
 		name := "the bare loop"
@@ -226,6 +227,7 @@ func firstPackets(b *testing.B, k kind, routes, count int, every time.Duration, 
 	}
 	// The receiver is on the link of the neighbour that is told the routes.
 	e := listen(b, l.Host("host3"), "eth0", 5000, joined...)
+	calm(b, l.Host("router"))
 	g := udpGun(b, l.Host("host1"), "eth0", 5000)
 	came := 0
 	warm := netip.MustParseAddr("10.0.1.250")
@@ -355,6 +357,7 @@ func hostile(b *testing.B, k kind, questions int) (h endured) {
 	n.meet(1)
 	to, source := netip.MustParseAddr("10.0.2.254"), netip.MustParsePrefix("10.0.1.0/24")
 	f := newFlows(b, l)
+	calm(b, router)
 	// The neighbour depends on the router for the source, and gets all flows.
 	n.say(igmp.DVMRPRouters, &dvmrp.Report{Version: dvmrp.Mrouted, Routes: []dvmrp.Route{{Prefix: source, Metric: dvmrp.Infinity + 1}}})
 	group := func(i int) netip.Addr { _, g := flowOf((before + i) * flowSources); return g }

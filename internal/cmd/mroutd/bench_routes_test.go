@@ -45,6 +45,7 @@ func passOn(b *testing.B, k kind, routes int) (took time.Duration, lost int) {
 	if !to.await(benchPatience, func() bool { return to.reached == own }) {
 		b.Fatalf("%s: %d routes before any was told", k.name, to.reached)
 	}
+	calm(b, l.Host("router"))
 	began := time.Now()
 	from.report(networks(routes, 1))
 	to.await(enough, func() bool { return to.reached >= own+routes })
