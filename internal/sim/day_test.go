@@ -13,7 +13,7 @@ import (
 func TestDay(t *testing.T) {
 	hours := 24
 	if underRace {
-		hours = 3
+		hours = 2
 	}
 	twice(t, 1, func(n *Network) {
 		n.MaxLoop = staleTime
@@ -40,7 +40,7 @@ func TestDay(t *testing.T) {
 				n.CheckBounds(r)
 				now = most(now, r.Size())
 			}
-			if hour < max(2, hours/4) {
+			if hour < max(1, hours/4) {
 				largest, memory = most(largest, now), max(memory, inUse())
 			} else if !within(&now, &largest) {
 				n.fail("after %d hours a router keeps %+v, in the first ones it was %+v", hour+1, now, largest)

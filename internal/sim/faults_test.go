@@ -16,7 +16,7 @@ const staleTime = 2*time.Minute + 10*time.Second
 func TestHundredFaults(t *testing.T) {
 	size, faults := 500, 100
 	if underRace {
-		size, faults = 40, 20
+		size, faults = 25, 10
 	}
 	start := time.Now()
 	n := twice(t, 1, func(n *Network) {
@@ -52,7 +52,7 @@ func TestHundredFaults(t *testing.T) {
 func TestFaults(t *testing.T) {
 	seeds := uint64(40)
 	if underRace {
-		seeds = 4
+		seeds = 2
 	}
 	for seed := range seeds {
 		twice(t, seed, func(n *Network) {
@@ -75,7 +75,7 @@ func TestFaults(t *testing.T) {
 func TestFaultsLegacy(t *testing.T) {
 	seeds := uint64(10)
 	if underRace {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range seeds {
 		twice(t, seed, func(n *Network) {
@@ -97,8 +97,12 @@ func TestFaultsLegacy(t *testing.T) {
 
 // When sources, members and routers are gone for long enough, nothing is left of them.
 func TestExpiry(t *testing.T) {
+	size := 15
+	if underRace {
+		size = 6
+	}
 	twice(t, 1, func(n *Network) {
-		routers := n.AddRandom(20, 3)
+		routers := n.AddRandom(size, 3)
 		populate(n, 4, 6)
 		n.Settle(5 * time.Minute)
 		n.Run(10 * time.Minute)
@@ -108,7 +112,7 @@ func TestExpiry(t *testing.T) {
 		for _, h := range n.hosts {
 			h.Leave(group)
 		}
-		for _, r := range routers[:5] {
+		for _, r := range routers[:size/3] {
 			r.Stop()
 		}
 		n.Run(5 * time.Hour)
