@@ -17,12 +17,19 @@ func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// Signals returns a channel that brings the signals that tell a daemon something,
-// until ctx ends: SIGHUP, to read its configuration again, and SIGUSR1 and SIGUSR2,
-// to say what it knows.
-func Signals(ctx context.Context) <-chan os.Signal {
+// Reloads returns a channel that tells when the program was told to read its
+// configuration again (SIGHUP), until ctx ends.
+func Reloads(ctx context.Context) <-chan os.Signal { return notify(ctx, syscall.SIGHUP) }
+
+// Dumps returns a channel that tells when the program was told to say what it knows
+// (SIGUSR1, SIGUSR2), until ctx ends.
+func Dumps(ctx context.Context) <-chan os.Signal {
+	return notify(ctx, syscall.SIGUSR1, syscall.SIGUSR2)
+}
+
+func notify(ctx context.Context, which ...os.Signal) <-chan os.Signal {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, which...)
 	context.AfterFunc(ctx, func() { signal.Stop(signals) })
 	return signals
 }

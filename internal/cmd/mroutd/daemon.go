@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"mbone/internal/cli"
@@ -108,8 +107,7 @@ func (d *daemon) run(ctx context.Context, ready func() error) error {
 	}
 	d.log.main.Log(ctx, levelNotice, "routing", "version", cli.Version, "table", d.options.table, "links", d.names())
 	defer context.AfterFunc(ctx, d.router.Wake)()
-	signals := cli.Signals(ctx)
-	go d.listen(ctx, signals)
+	go d.listen(ctx, cli.Reloads(ctx), cli.Dumps(ctx))
 	if err := d.loop(ctx); err != nil {
 		return err
 	}
@@ -225,17 +223,16 @@ func (d *daemon) logEvent(event host.Event) {
 }
 
 // listen does what signals say, beside the loop: it reads the configuration again.
-func (d *daemon) listen(ctx context.Context, signals <-chan os.Signal) {
+func (d *daemon) listen(ctx context.Context, reloads, dumps <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-signals:
-			if s != syscall.SIGHUP {
-				// Who knows mrouted sends these, and must not end the router.
-				d.log.main.Log(ctx, levelNotice, "there are no dumps yet: use mrinfo and mtrace, or -d", "signal", s)
-				continue
-			}
+		case s := <-dumps:
+			// Who knows mrouted sends these, and must not end the router.
+			d.log.main.Log(ctx, levelNotice, "there are no dumps yet: use mrinfo and mtrace, or -d", "signal", s)
+			continue
+		case <-reloads:
 		}
 		c, err := d.options.load(d.log.main)
 		if err != nil {
