@@ -12,9 +12,8 @@ type packet struct {
 	seq      uint32
 	// out is where the packet leaves a tunnel, while it is in one: until then it is
 	// on its way to the address of that end.
-	out      *end
-	outerTTL uint8
-	inner    uint8 // its own TTL meanwhile
+	out   *end
+	inner uint8 // its own TTL meanwhile
 
 	users int // deliveries under way
 }
