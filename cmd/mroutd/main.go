@@ -1,4 +1,4 @@
-// Mroutd answers the questions that multicast routers are asked, and brings up
+// Mroutd is a multicast router, answers the questions of its tools, and brings up
 // networks to try the tools in. See mroutd(8).
 package main
 
