@@ -17,13 +17,18 @@ import (
 // BenchmarkAnswers counts the answers per second of a router to one asker on its
 // link, with so many questions on their way.
 func BenchmarkAnswers(b *testing.B) {
+	const tries = 5
 	for _, question := range []string{"neighbors2", "mtrace"} {
 		for _, inFlight := range []int{1, 32} {
 			b.Run(fmt.Sprintf("%s/%d", question, inFlight), func(b *testing.B) {
 				for b.Loop() {
+					// The best of some tries, in turn: what else the machine does must not
+					// decide.
 					rates := make(map[string]float64)
-					for _, k := range kinds() {
-						rates[k.name] = answers(b, k, question, inFlight)
+					for range tries {
+						for _, k := range kinds() {
+							rates[k.name] = max(rates[k.name], answers(b, k, question, inFlight))
+						}
 					}
 					compare(b, rates, "answers/s")
 				}
@@ -33,7 +38,7 @@ func BenchmarkAnswers(b *testing.B) {
 }
 
 func answers(b *testing.B, k kind, question string, inFlight int) float64 {
-	const measured = 2 * time.Second
+	const measured = time.Second
 	l := star(b, 2)
 	defer l.Close()
 	k.start(b, l.Host("router"))
