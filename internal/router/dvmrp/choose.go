@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"mbone/internal/router/host"
 	"mbone/internal/router/timer"
 	"mbone/proto/dvmrp"
 )
@@ -87,6 +88,9 @@ func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) 
 	if appears || disappears {
 		r.since, r.young = p.now, appears
 	}
+	if log := p.env.Log.Routing; said && host.Debugs(log) {
+		log.Debug("route", r.described()...)
+	}
 	if said {
 		p.changed(r, false)
 	}
@@ -105,6 +109,18 @@ func (p *Protocol) set(r *route, parent *link, gateway *neighbor, metric uint8) 
 			p.downstreamChanged(r, d.link)
 		}
 	}
+}
+
+// described says in a log where r leads.
+func (r *route) described() []any {
+	attrs := []any{"network", r.prefix, "metric", r.metric}
+	if r.parent != nil {
+		attrs = append(attrs, "interface", r.parent.Name)
+	}
+	if r.gateway != nil {
+		attrs = append(attrs, "via", r.gateway.addr)
+	}
+	return attrs
 }
 
 // duty is whether this router was designated forwarder of a route on a link.

@@ -1,7 +1,6 @@
 package dvmrp
 
 import (
-	"context"
 	"log/slog"
 
 	"mbone/internal/router/host"
@@ -47,7 +46,7 @@ func (p *Protocol) Refused() []uint64 {
 // refuse counts a packet that is not taken. l may be nil.
 func (p *Protocol) refuse(why Refusal, l *link, packet *host.Packet) {
 	p.refused[why]++
-	if !p.env.Log.Neighbors.Enabled(context.Background(), slog.LevelDebug) {
+	if !host.Debugs(p.env.Log.Neighbors) {
 		return
 	}
 	name := ""

@@ -259,7 +259,7 @@ func (p *Protocol) OutputsNonEmpty(now time.Duration, e *mfc.Entry) {
 // while they do not agree yet which of them is designated forwarder: their reports
 // decide that, there are no asserts in DVMRP.
 func (p *Protocol) WrongVif(now time.Duration, e *mfc.Entry, source netip.Addr, link host.Interface) {
-	if p.env.Log.Pruning.Enabled(noContext, levelDebug) {
+	if host.Debugs(p.env.Log.Pruning) {
 		p.env.Log.Pruning.Debug("packets of a flow come over two links", "source", source, "group", e.Group,
 			"incoming", e.In, "other", link)
 	}

@@ -1,9 +1,7 @@
 package dvmrp
 
 import (
-	"context"
 	"iter"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -33,11 +31,6 @@ const (
 	// upstream neighbours it may go back.
 	maxSent = 4
 )
-
-// levelDebug and noContext are what a log is asked with before a costly entry.
-const levelDebug = slog.LevelDebug
-
-var noContext = context.Background()
 
 // entries returns the entries that a message about a source network and group may
 // mean, the likeliest first: that of the route to the address, then those of less
@@ -298,7 +291,7 @@ func (ts *trees) jitter(d time.Duration) time.Duration {
 }
 
 func (ts *trees) log(message string, l *link, neighbor, source, group netip.Addr, lifetime time.Duration) {
-	if log := ts.p.env.Log.Pruning; log.Enabled(noContext, levelDebug) {
+	if log := ts.p.env.Log.Pruning; host.Debugs(log) {
 		log.Debug(message, "interface", l.Name, "neighbor", neighbor, "source", source, "group", group, "lifetime", lifetime)
 	}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 
@@ -29,6 +30,12 @@ type Logs struct {
 	Membership *slog.Logger // IGMP
 	Cache      *slog.Logger // forwarding entries
 	Traceroute *slog.Logger // mtrace
+}
+
+// Debugs reports whether log takes lines of debugging: what they say may be costly to
+// find out.
+func Debugs(log *slog.Logger) bool {
+	return log.Enabled(context.Background(), slog.LevelDebug)
 }
 
 // NewLogs returns logs that all are log.

@@ -1,13 +1,12 @@
 package member
 
 import (
-	"context"
-	"log/slog"
 	"math"
 	"net/netip"
 	"slices"
 	"time"
 
+	"mbone/internal/router/host"
 	"mbone/internal/router/timer"
 )
 
@@ -135,7 +134,7 @@ func (g *group) settle(now time.Duration, changed bool) bool {
 	l := g.link
 	there := g.exclude || len(g.sources) > 0
 	if !there {
-		if log := l.m.env.Log.Membership; log.Enabled(context.Background(), slog.LevelDebug) {
+		if log := l.m.env.Log.Membership; host.Debugs(log) {
 			log.Debug("a group has no members any more", "link", l.Name, "group", address(g.addr))
 		}
 		l.drop(g)

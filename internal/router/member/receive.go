@@ -1,8 +1,6 @@
 package member
 
 import (
-	"context"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -189,7 +187,7 @@ func (l *link) join(now time.Duration, addr uint32) *group {
 		l.refuse(now, "groups", addr, limit)
 		return nil
 	}
-	if log := m.env.Log.Membership; log.Enabled(context.Background(), slog.LevelDebug) {
+	if log := m.env.Log.Membership; host.Debugs(log) {
 		log.Debug("a group has members", "link", l.Name, "group", address(addr))
 	}
 	return l.add(now, addr, false)

@@ -319,6 +319,9 @@ func (c *Cache) listen(now time.Duration, e *Entry) {
 // emit tells the host of f. A second action of a turn replaces the first one.
 func (c *Cache) emit(f *flow) {
 	a := host.Entry{Source: f.addr(), Group: f.entry.Group, In: f.in, Outputs: f.outputs}
+	if log := c.env.Log.Cache; host.Debugs(log) {
+		log.Debug("entry", "source", a.Source, "group", a.Group, "in", c.nameOf(a.In), "out", c.namesOf(a.Outputs))
+	}
 	out := &c.env.Out.Entries
 	if i := int(f.action); i < len(*out) && (*out)[i].Source == a.Source && (*out)[i].Group == a.Group {
 		(*out)[i] = a

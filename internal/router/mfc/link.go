@@ -12,6 +12,7 @@ import (
 // link is what counts of a link for forwarding.
 type link struct {
 	id         host.Interface
+	name       string
 	usable     bool
 	threshold  uint8
 	boundaries []netip.Prefix
@@ -36,6 +37,7 @@ func (c *Cache) SetLink(now time.Duration, l *host.Link) {
 		c.links = slices.Insert(c.links, i, &link{id: l.ID})
 	}
 	k := c.links[i]
+	k.name = l.Name
 	usable := l.Enabled && l.Up && l.Address.IsValid()
 	if k.usable == usable && k.threshold == l.Threshold && slices.Equal(k.boundaries, l.Boundaries) {
 		return
@@ -56,4 +58,20 @@ func (c *Cache) RemoveLink(now time.Duration, id host.Interface) {
 func (c *Cache) IsScoped(id host.Interface, group netip.Addr) bool {
 	l := c.linkOf(id)
 	return l != nil && l.isScoped(group)
+}
+
+// nameOf and namesOf say in a log where packets come in and leave.
+func (c *Cache) nameOf(id host.Interface) string {
+	if l := c.linkOf(id); l != nil {
+		return l.name
+	}
+	return ""
+}
+
+func (c *Cache) namesOf(outputs []host.Output) []string {
+	names := []string{}
+	for _, o := range outputs {
+		names = append(names, c.nameOf(o.Interface))
+	}
+	return names
 }
