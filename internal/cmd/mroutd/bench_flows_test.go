@@ -404,10 +404,10 @@ func hostile(b *testing.B, k kind, questions int) (h endured) {
 	for i := range begun {
 		from, to239 := flowOf(i)
 		must(b, f.gun.fire(from, to239))
-		switch each := begun / grafts; {
-		case i%each == 0:
+		switch each := begun / grafts; i % each {
+		case 0:
 			n.say(to, &dvmrp.Graft{Version: dvmrp.Mrouted, Source: source.Addr(), Group: to239})
-		case i%each == 1:
+		case 1:
 			n.say(to, &dvmrp.Prune{Version: dvmrp.Mrouted, Source: source.Addr(), Group: group(i / each), Lifetime: time.Hour})
 		}
 		time.Sleep(pause)
