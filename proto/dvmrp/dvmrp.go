@@ -39,6 +39,10 @@ const HeaderLen = igmp.FrameLen
 // bytes, which every host must take (RFC 791 section 3.1).
 const MaxData = 576 - 60 - HeaderLen
 
+// MaxReport is the most data of a Report of ours: with an IP header that has Router
+// Alert and nothing else (24 bytes) the packet has 576 bytes.
+const MaxReport = 576 - 24 - HeaderLen
+
 // Code is the second byte of a DVMRP message and says which message it is.
 type Code uint8
 

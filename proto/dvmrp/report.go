@@ -141,7 +141,7 @@ func startsList(before []Route, r Route) bool {
 // send them as [SortRoutes] puts them. It fails if a prefix is not one of IPv4, is
 // shorter than eight bits but not the default route, is 0.0.0.0/8, or has host bits
 // where the message has no room for them, and if a metric is above 127. It does not
-// look at [MaxData]: see [SplitRoutes].
+// look at [MaxReport]: see [SplitRoutes].
 func (r *Report) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
 	b = appendHeader(b, CodeReport, r.Version)
@@ -220,18 +220,18 @@ func SortRoutes(routes []Route) {
 	})
 }
 
-// SplitRoutes cuts routes, in their order, into reports of at most [MaxData] bytes
+// SplitRoutes cuts routes, in their order, into reports of at most [MaxReport] bytes
 // of data. The parts are parts of routes. No routes make no report.
 func SplitRoutes(routes []Route) iter.Seq[[]Route] {
 	return func(yield func([]Route) bool) {
-		start, room := 0, MaxData
+		start, room := 0, MaxReport
 		for i, r := range routes {
 			l := routeLen(routes[start:i], r)
 			if l > room {
 				if !yield(routes[start:i:i]) {
 					return
 				}
-				start, room = i, MaxData
+				start, room = i, MaxReport
 				l = routeLen(nil, r)
 			}
 			room -= l

@@ -153,22 +153,22 @@ func TestSplitRoutes(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"one", networks(1, 24), []int{1}},
-		// 3 bytes of mask and 4 a route: 126 of them make 507 bytes, 127 would make 511.
-		{"126 of /24", networks(126, 24), []int{126}},
-		{"127 of /24", networks(127, 24), []int{126, 1}},
-		// 3 and 5 a route: 101 make exactly 508.
-		{"202 of /32", networks(202, 32), []int{101, 101}},
-		{"203 of /32", networks(203, 32), []int{101, 101, 1}},
-		// 100 of /24 make 403; a list of /32 has room for 3 + 20 * 5.
-		{"two masks", append(networks(100, 24), networks(30, 32)...), []int{120, 10}},
-		// 125 of /24 make 503: no room for a list of /32 (8), but for one more /24.
-		{"list at the end", append(networks(125, 24), networks(1, 32)...), []int{125, 1}},
+		// 3 bytes of mask and 4 a route: 135 of them make 543 bytes, 136 would make 547.
+		{"135 of /24", networks(135, 24), []int{135}},
+		{"136 of /24", networks(136, 24), []int{135, 1}},
+		// 3 and 5 a route: 108 make 543.
+		{"216 of /32", networks(216, 32), []int{108, 108}},
+		{"217 of /32", networks(217, 32), []int{108, 108, 1}},
+		// 100 of /24 make 403; a list of /32 has room for 3 + 27 * 5.
+		{"two masks", append(networks(100, 24), networks(30, 32)...), []int{127, 3}},
+		// 134 of /24 make 539: no room for a list of /32 (8), but for one more /24.
+		{"list at the end", append(networks(134, 24), networks(1, 32)...), []int{134, 1}},
 	} {
 		var parts []int
 		var all []dvmrp.Route
 		for part := range dvmrp.SplitRoutes(c.routes) {
 			r := dvmrp.Report{Version: dvmrp.Mrouted, Routes: part}
-			if data := r.Len() - dvmrp.HeaderLen; data > dvmrp.MaxData {
+			if data := r.Len() - dvmrp.HeaderLen; data > dvmrp.MaxReport {
 				t.Errorf("%s: a report with %d bytes of data", c.name, data)
 			}
 			parts, all = append(parts, len(part)), append(all, part...)

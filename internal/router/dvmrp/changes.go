@@ -90,7 +90,7 @@ func (o *outbox) sent(now time.Duration, n int) {
 
 // wholePacket is how many routes of the most common kind, /24, are in a full
 // report.
-const wholePacket = (dvmrp.MaxData - 3) / 4
+const wholePacket = (dvmrp.MaxReport - 3) / 4
 
 // tellLinks sends what is due on all links.
 func (p *Protocol) tellLinks(left int) int {
@@ -213,7 +213,7 @@ const (
 // newFilling has room for so many packets of routes with one mask. More masks may
 // need another packet.
 func newFilling(l *link, packets int, routes []dvmrp.Route) filling {
-	return filling{link: l, room: packets*(dvmrp.MaxData-maskBytes) + maskBytes, routes: routes}
+	return filling{link: l, room: packets*(dvmrp.MaxReport-maskBytes) + maskBytes, routes: routes}
 }
 
 // hasRoom reports whether another route of any of the masks so far fits.
@@ -257,7 +257,7 @@ func (p *Protocol) sendReports(l *link) int {
 	report := dvmrp.Report{Version: p.versionOn(l)}
 	for routes := range dvmrp.SplitRoutes(p.out) {
 		report.Routes = routes
-		b, err := report.AppendBinary(make([]byte, 0, dvmrp.HeaderLen+dvmrp.MaxData))
+		b, err := report.AppendBinary(make([]byte, 0, dvmrp.HeaderLen+dvmrp.MaxReport))
 		if err != nil {
 			// Networks that cannot be said are not in the table.
 			p.env.Log.Routing.Error("cannot write a report", "interface", l.Name, "error", err)

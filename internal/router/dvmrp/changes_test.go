@@ -144,7 +144,7 @@ func TestPace(t *testing.T) {
 			t.Errorf("a pause of %v", s.at-got[i-1].at)
 		}
 		var m dvmrp.Report
-		if err := m.Parse(s.Message); err != nil || len(s.Message) > dvmrp.HeaderLen+dvmrp.MaxData {
+		if err := m.Parse(s.Message); err != nil || len(s.Message) > dvmrp.HeaderLen+dvmrp.MaxReport {
 			t.Fatalf("%v, %d bytes", err, len(s.Message))
 		}
 		for _, route := range m.Routes {
@@ -321,7 +321,7 @@ func TestMixture(t *testing.T) {
 				t.Errorf("%v before %v", m.Routes[i-1], m.Routes[i])
 			}
 		}
-		if len(s.Message) > dvmrp.HeaderLen+dvmrp.MaxData {
+		if len(s.Message) > dvmrp.HeaderLen+dvmrp.MaxReport {
 			t.Errorf("%d bytes", len(s.Message))
 		}
 		routes += len(m.Routes)
