@@ -205,7 +205,7 @@ type Tunnel struct {
 type Link struct {
 	Metric        uint8
 	AdvertMetric  uint8
-	Threshold     uint8 // least TTL that is forwarded
+	Threshold     uint8 // least TTL that packets leave with
 	RateLimit     Kbps  // 0: none
 	Boundaries    []Boundary
 	Passive       bool

@@ -187,7 +187,7 @@ var keywords = []Keyword{
 	{Name: "advert-metric", Old: []string{"advert_metric"}, Scope: OnLink, Argument: ArgNumber, Since: "3.9",
 		Min: MinAdvertMetric, Max: MaxAdvertMetric, Default: strconv.Itoa(DefaultAdvertMetric), Doc: "A cost added to what is told the neighbours on the link."},
 	{Name: "threshold", Scope: OnLink, Argument: ArgNumber, Since: "3.9",
-		Min: MinThreshold, Max: MaxThreshold, Default: strconv.Itoa(DefaultThreshold), Doc: "The least TTL of packets that are forwarded to the link."},
+		Min: MinThreshold, Max: MaxThreshold, Default: strconv.Itoa(DefaultThreshold), Doc: "The least TTL that packets leave with: they must come with more."},
 	{Name: "rate-limit", Old: []string{"rate_limit"}, Scope: OnLink, Argument: ArgKilobits, Since: "3.9",
 		Min: MinRateLimit, Max: MaxRateLimit, Default: strconv.Itoa(DefaultRateLimit), Doc: "How much multicast is forwarded to the link; 0: no limit."},
 	{Name: "boundary", Scope: OnLink, Argument: ArgScoped, Repeats: true, Since: "3.9",

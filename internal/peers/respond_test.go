@@ -82,7 +82,7 @@ func TestRespondOnly(t *testing.T) {
 						previous = "?" // the source is on the link
 					}
 					want := fmt.Sprintf("%s from %s at %s, %s ^1 no_error 10.0.1.0/24, in %d out %d group %d",
-						addr(n+1, 1), previous, addr(n, 2), test.protocol, vifs["eth0"].PacketsIn, vifs["eth1"].PacketsOut, entries[flow].Packets)
+						addr(n+1, 1), previous, addr(n, 2), test.protocol, vifs["eth0"].PacketsIn, vifs["eth1"].PacketsOut, entries[flow].Packets-entries[flow].WrongIncoming)
 					if got := said(hop) + " group " + value(hop.PacketsGroup); got != want {
 						return fmt.Errorf("hop %d is\n%s\nwant\n%s", i+1, got, want)
 					}

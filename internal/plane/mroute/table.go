@@ -162,10 +162,10 @@ func (c *Counters) do(op int) error {
 }
 
 func tableName(id uint32) string {
-	if id == 0 {
-		id = DefaultTable
+	if id == 0 || id == DefaultTable {
+		return "the default multicast routing table"
 	}
-	return fmt.Sprintf("table %d", id)
+	return fmt.Sprintf("multicast routing table %d", id)
 }
 
 // String returns what the table is called in errors.

@@ -85,7 +85,7 @@ type LinkSettings struct {
 	// Metric (1 to 31) is the cost of receiving over the link, AdvertMetric (0 to
 	// 31) is added to what is told there.
 	Metric, AdvertMetric uint8
-	// Threshold (1 to 255) is the least TTL that is forwarded onto the link.
+	// Threshold (1 to 255) is the least TTL that packets leave with.
 	Threshold uint8
 	// Boundaries are ranges of groups that do not cross the link.
 	Boundaries                                   []netip.Prefix
