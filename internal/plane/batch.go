@@ -11,7 +11,7 @@ import (
 	"mbone/internal/router/host"
 )
 
-// batchLen is how many packets one system call takes from a socket.
+// batchLen is how many packets one system call takes from a socket or sends at most.
 const batchLen = 32
 
 // mmsghdr is struct mmsghdr.
@@ -27,12 +27,13 @@ type batch struct {
 	vectors  [batchLen]unix.Iovec
 	packets  [batchLen][]byte
 	controls [batchLen][maxControl]byte
+	limit    int // of packets that are taken at once
 	at, n    int // packets at to n-1 are still to be looked at
 	err      error
 }
 
-func newBatch() *batch {
-	b := &batch{}
+func newBatch(limit int) *batch {
+	b := &batch{limit: limit}
 	memory := make([]byte, batchLen*maxPacket)
 	for i := range b.headers {
 		b.packets[i] = memory[i*maxPacket : (i+1)*maxPacket]
@@ -44,17 +45,20 @@ func newBatch() *batch {
 	return b
 }
 
+// empty reports whether all packets that were received have been looked at.
+func (b *batch) empty() bool { return b.at == b.n }
+
 // receive takes packets from the socket if there are none left. It does not wait.
 func (b *batch) receive(fd int) {
-	if b.at < b.n {
+	if !b.empty() {
 		return
 	}
-	b.at, b.n, b.err = 0, 0, nil
-	for i := range b.headers {
+	for i := range b.headers[:b.limit] {
 		b.headers[i].header.SetControllen(maxControl)
 	}
+	b.at, b.n, b.err = 0, 0, nil
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.headers)), batchLen, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.headers)), uintptr(b.limit), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			b.n = int(n)
@@ -72,7 +76,7 @@ func (b *batch) receive(fd int) {
 // next returns the next packet of those that were received, with what the kernel
 // says beside it.
 func (b *batch) next() (packet, control []byte, ok bool) {
-	if b.at == b.n {
+	if b.empty() {
 		return nil, nil, false
 	}
 	h := &b.headers[b.at]

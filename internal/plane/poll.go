@@ -19,6 +19,9 @@ type poller struct {
 	wake int // -1: closed
 }
 
+// awake is how long the poller looks for more before it sleeps.
+const awake = 50 * time.Microsecond
+
 // wakeTag stands for Wake among the tags of descriptors.
 const wakeTag = 31
 
@@ -43,14 +46,24 @@ func (p *poller) add(fd int, tag int32) error {
 }
 
 // wait waits for descriptors, at most for limit (negative: for ever), and returns
-// a set of tags. Times are rounded up to milliseconds.
-func (p *poller) wait(limit time.Duration) (ready uint32, err error) {
+// a set of tags. Times are rounded up to milliseconds. Where one thing comes after
+// another, soon says so: then it looks again and again for a while before it sleeps,
+// as to be woken takes longer than most things that it is woken for.
+func (p *poller) wait(limit time.Duration, soon bool) (ready uint32, err error) {
 	timeout := -1
 	if limit >= 0 {
 		const longest = time.Hour
 		timeout = int((min(limit, longest) + time.Millisecond - 1) / time.Millisecond)
 	}
-	n, err := unix.EpollWait(p.epoll, p.events[:], timeout)
+	n := 0
+	if soon && timeout != 0 {
+		for began := time.Now(); n == 0 && err == nil && time.Since(began) < awake; {
+			n, err = unix.EpollWait(p.epoll, p.events[:], 0)
+		}
+	}
+	if n == 0 && err == nil {
+		n, err = unix.EpollWait(p.epoll, p.events[:], timeout)
+	}
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
 	}

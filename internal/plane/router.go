@@ -25,6 +25,9 @@ const (
 	// maxUpcalls is how many upcalls are told in a row while other packets wait: a
 	// flood of new flows must not make neighbours seem silent.
 	maxUpcalls = 256
+	// maxAsked is how many questions are taken at once. Their answers leave together:
+	// an upcall waits for them, less than 100 µs.
+	maxAsked   = 8
 	sendBuffer = 1 << 20
 	// settle is how many entries are worked on in one go: less than a millisecond.
 	settleStep = 256
@@ -81,11 +84,14 @@ type Router struct {
 
 	upcalls, questions *batch
 	row                int   // upcalls since the last other packet
+	together           bool  // the next question came with the last one, and little was done since
+	hold               bool  // what is to be sent may wait for the next answer
 	control, traces    queue // of packets of the routing socket that are no upcalls
 	upcall             host.Upcall
 	packet             host.Packet
 	out                outgoing
 	counts             RouterCounts
+	waited             uint64 // how many events there were before the last Wait
 }
 
 // Tags of descriptors in the poller.
@@ -101,7 +107,7 @@ func OpenRouter(o RouterOptions) (*Router, error) {
 	r := &Router{
 		log: o.Log, routing: -1, sending: -1, passing: -1,
 		links: make(map[host.Interface]*vif), byIndex: make(map[int]host.Interface),
-		upcalls: newBatch(), questions: newBatch(),
+		upcalls: newBatch(batchLen), questions: newBatch(maxAsked),
 		out: newOutgoing(),
 	}
 	r.entries.wanted = make(map[flow]entry)
@@ -221,7 +227,9 @@ func (r *Router) Wait(limit time.Duration) (interfaces bool, err error) {
 	if r.control.n > 0 || r.traces.n > 0 || r.upcalls.at < r.upcalls.n || r.questions.at < r.questions.n || r.busy() {
 		limit = 0
 	}
-	ready, err := r.poll.wait(limit)
+	n := r.counts.Upcalls + r.counts.Packets + r.counts.Questions
+	ready, err := r.poll.wait(limit, n != r.waited)
+	r.waited = n
 	return ready&(1<<tagInterfaces) != 0, err
 }
 
@@ -230,9 +238,13 @@ func (r *Router) busy() bool { return len(r.entries.stale) > 0 || len(r.adopted.
 
 // Next returns the most urgent of what has happened: an upcall, then other packets,
 // then questions; nil if nothing has. It does not wait, and what it returns is valid
-// until the next call.
+// until the next call. Apply is to be told next what it leads to.
 func (r *Router) Next() (host.Event, error) {
-	// Before every event, however long the last one took: an upcall holds up packets.
+	r.hold = false
+	if r.together {
+		return r.question()
+	}
+	// However long the last event took: an upcall holds up packets.
 	for r.row < maxUpcalls || r.control.n == 0 {
 		r.upcalls.receive(r.routing)
 		if r.upcalls.err != nil {
@@ -263,7 +275,15 @@ func (r *Router) Next() (host.Event, error) {
 		r.counts.Questions++
 		return &r.packet, nil
 	}
-	r.questions.receive(r.sending)
+	return r.question()
+}
+
+// question returns the next question, nil if there is none.
+func (r *Router) question() (host.Event, error) {
+	if r.questions.empty() {
+		r.flush()
+		r.questions.receive(r.sending)
+	}
 	if r.questions.err != nil {
 		return nil, &Error{"receive from", "raw IGMP socket", r.questions.err}
 	}
@@ -271,9 +291,13 @@ func (r *Router) Next() (host.Event, error) {
 		at, ifIndex, local := readControl(control)
 		if r.fill(packet, r.byIndex[ifIndex], at, local) {
 			r.counts.Questions++
+			r.together = !r.questions.empty()
+			r.hold = r.together
 			return &r.packet, nil
 		}
 	}
+	r.together = false
+	r.flush()
 	return nil, nil
 }
 
@@ -339,7 +363,8 @@ func (r *Router) fill(packet []byte, in host.Interface, at time.Time, local neti
 	return true
 }
 
-// Apply does what the engine wants: entries first, since packets wait for them.
+// Apply does what the engine wants: entries first, since packets wait for them. What
+// answers a question is sent with the answers to those that came with it.
 func (r *Router) Apply(a *host.Actions) {
 	for i := range a.Entries {
 		r.applyEntry(&a.Entries[i])
@@ -347,6 +372,11 @@ func (r *Router) Apply(a *host.Actions) {
 	for i := range a.Send {
 		r.send(&a.Send[i])
 	}
+	if !r.hold {
+		r.flush()
+		r.together = false
+	}
+	r.hold = false
 }
 
 // Flow implements [host.Counters].

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,9 @@ const fragmentLen = 576
 
 // outgoing is what sending needs again and again.
 type outgoing struct {
-	loop    bool
+	loop bool
+	own  *outbox
+	// What follows is of packets with the header of somebody else.
 	to      unix.SockaddrInet4
 	control []byte
 	packet  []byte
@@ -28,7 +31,7 @@ type outgoing struct {
 }
 
 func newOutgoing() outgoing {
-	return outgoing{failures: rate.NewLimiter(rate.Every(time.Second), 5)}
+	return outgoing{own: newOutbox(), failures: rate.NewLimiter(rate.Every(time.Second), 5)}
 }
 
 // openPassing opens the socket for packets that come with their header. It receives
@@ -46,7 +49,7 @@ func openPassing() (fd int, err error) {
 	return fd, nil
 }
 
-// send sends a packet of the engine.
+// send sends a packet of the engine, one of its own with the next flush.
 func (r *Router) send(s *host.Send) {
 	d := Datagram{To: s.To, Source: s.From, TTL: s.TTL, Loop: s.Loop, Alert: s.Alert, Message: s.Message}
 	if s.Interface != 0 {
@@ -57,15 +60,18 @@ func (r *Router) send(s *host.Send) {
 		}
 		d.IfIndex = v.ifIndex
 	}
-	var err error
-	if s.Header != nil {
-		err = r.pass(&d, s.Header)
-	} else {
-		err = r.sendOwn(&d)
-	}
-	if err == nil {
+	if s.Header == nil {
+		r.sendOwn(&d)
 		return
 	}
+	r.flush()
+	if err := r.pass(&d, s.Header); err != nil {
+		r.unsent(s.To, err)
+	}
+}
+
+// unsent counts and logs a packet that the kernel has refused.
+func (r *Router) unsent(to netip.Addr, err error) {
 	r.counts.Unsent++
 	level := slog.LevelInfo
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETDOWN) {
@@ -73,21 +79,33 @@ func (r *Router) send(s *host.Send) {
 	}
 	ctx := context.Background()
 	if r.log.Enabled(ctx, level) && r.out.failures.Allow() {
-		r.log.Log(ctx, level, "packet not sent", "error", &Error{"send to", s.To.String(), err}, "unsent", r.counts.Unsent)
+		r.log.Log(ctx, level, "packet not sent", "error", &Error{"send to", to.String(), err}, "unsent", r.counts.Unsent)
 	}
 }
 
-// sendOwn sends a message. What is too long for the link leaves in fragments.
-func (r *Router) sendOwn(d *Datagram) error {
-	if d.To.IsMulticast() && d.Loop != r.out.loop {
+// sendOwn sends a message with the next flush. What is too long for the link leaves
+// in fragments.
+func (r *Router) sendOwn(d *Datagram) {
+	turns := d.To.IsMulticast() && d.Loop != r.out.loop
+	if turns || r.out.own.full() {
+		r.flush()
+	}
+	if turns {
 		if err := unix.SetsockoptInt(r.sending, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, boolInt(d.Loop)); err != nil {
-			return err
+			r.unsent(d.To, err)
+			return
 		}
 		r.out.loop = d.Loop
 	}
-	r.out.control = d.appendControl(r.out.control[:0])
-	r.out.to.Addr = d.To.As4()
-	return sendMessage(r.sending, d.Message, r.out.control, &r.out.to)
+	r.out.own.put(d)
+}
+
+// flush sends what waits.
+func (r *Router) flush() {
+	if r.out.own.n > 0 {
+		r.out.own.send(r.sending, r.unsent)
+		r.together = false
+	}
 }
 
 // sendMessage sends once. A full buffer is an error like any other: nothing here

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -207,10 +208,9 @@ func (d *Datagram) appendInterface(b []byte) []byte {
 func appendControl(b []byte, kind int, data []byte) []byte {
 	start := len(b)
 	b = append(b, make([]byte, unix.CmsgSpace(len(data)))...)
-	h := unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: int32(kind)}
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[start]))
+	*h = unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: int32(kind)}
 	h.SetLen(unix.CmsgLen(len(data)))
-	// An error is not possible: there is room for the header.
-	_, _ = binary.Encode(b[start:], binary.NativeEndian, h)
 	copy(b[start+unix.CmsgLen(0):], data)
 	return b
 }
