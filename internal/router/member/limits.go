@@ -11,6 +11,12 @@ const (
 	// each report costs time in proportion to them. Hosts name ten at most unless
 	// somebody raised a limit of theirs.
 	maxGroupSources = 1024
+	// maxReportWork is what one report may cost: a unit for each source that is in
+	// a record, or that its group has, and recordWork for each record. What comes
+	// after that is left out; it is less than a millisecond. A report of hosts fits
+	// on Ethernet: 183 records at most, of groups with some 70 sources each then.
+	maxReportWork = 16 * maxGroupSources
+	recordWork    = 16
 	// maxQuerySources is how many sources fit into a query on Ethernet: 1500 bytes
 	// less an IP header with Router Alert (24) and what stands before them (12).
 	maxQuerySources = (1500 - 24 - 12) / 4

@@ -587,6 +587,81 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// What one report may cost is bounded, and records that mean nothing cost nothing;
+// what hosts send is never near the bound.
+func TestReportWork(t *testing.T) {
+	sources := make([]netip.Addr, maxGroupSources)
+	for i := range sources {
+		sources[i] = netip.AddrFrom4([4]byte{192, 1, byte(i >> 8), byte(i)})
+	}
+	records := func(n int, record igmp.Record) *igmp.ReportV3 {
+		return v3(slices.Repeat([]igmp.Record{record}, n)...)
+	}
+	const many = 8000
+	for _, mode := range []igmp.RecordType{igmp.AllowNewSources, igmp.ModeIsExclude} {
+		r := onLAN(t, 3)
+		r.report(anna, mode, chat, sources...)
+		before := r.state(chat)
+		r.told()
+		for i, nothing := range []igmp.RecordType{igmp.ModeIsInclude, igmp.AllowNewSources, igmp.BlockOldSources} {
+			r.hear(bert, records(many, igmp.Record{Type: nothing, Group: chat}))
+			if c := r.Counters(1); c.Ignored != uint64(many*(i+1)) || c.Refused != 0 {
+				t.Errorf("records without effect: %+v", c)
+			}
+		}
+		if r.state(chat) != before || len(r.told()) > 0 || len(r.take()) > 0 {
+			t.Errorf("records without effect have one: %.80q, it was %.80q", r.state(chat), before)
+		}
+	}
+	// All that has an effect walks over 1,024 sources each time.
+	for _, record := range []igmp.Record{
+		{Type: igmp.BlockOldSources, Group: chat, Sources: srcs("a")},
+		{Type: igmp.AllowNewSources, Group: chat, Sources: srcs("a")},
+		{Type: igmp.ModeIsInclude, Group: chat, Sources: srcs("a")},
+		{Type: igmp.ChangeToInclude, Group: chat},
+	} {
+		r := onLAN(t, 3)
+		r.report(anna, igmp.AllowNewSources, chat, sources[1:]...)
+		r.hear(bert, records(many/2, record))
+		walked := (many/2 - int(r.Counters(1).Refused)) * (maxGroupSources - 1)
+		if walked < maxReportWork/2 || walked > maxReportWork+maxGroupSources {
+			t.Errorf("record type %d: %d sources are walked over, want about %d", record.Type, walked, maxReportWork)
+		}
+		if n := strings.Count(r.log.String(), "level=ERROR"); n != 1 {
+			t.Errorf("%d lines in the log:\n%s", n, &r.log)
+		}
+	}
+	// The largest report of groups that fits on Ethernet, each with as many sources
+	// as hosts name at most.
+	r := onLAN(t, 3)
+	const fits = (1500 - 24 - 8) / 8
+	full := func(t igmp.RecordType, sources ...netip.Addr) (list []igmp.Record) {
+		for i := range fits {
+			list = append(list, igmp.Record{Type: t, Group: groupN(i), Sources: sources})
+		}
+		return list
+	}
+	for _, record := range full(igmp.AllowNewSources, sources[:64]...) {
+		r.hear(anna, v3(record))
+	}
+	r.hear(bert, v3(full(igmp.ModeIsExclude)...))
+	if c := r.Counters(1); c.Refused != 0 || c.Ignored != 0 {
+		t.Errorf("an ordinary report: %+v", c)
+	}
+	for i := range fits {
+		if got := r.state(groupN(i)); got != "EX 260" {
+			t.Fatalf("group %d: %s", i, got)
+		}
+	}
+	// One record is always taken, whatever it costs.
+	r = start(t, func(s *host.Settings) { s.Limits.Sources = 8 })
+	r.setLink(1)
+	r.report(anna, igmp.ModeIsExclude, chat, slices.Repeat(sources, 15)...)
+	if !strings.HasPrefix(r.state(chat), "EX 260") {
+		t.Errorf("a single record: %q", r.state(chat))
+	}
+}
+
 // A link cannot make the router send more than so many queries for groups; groups
 // whose end was not followed up stay until they expire.
 func TestChecks(t *testing.T) {

@@ -95,14 +95,35 @@ func (m *Membership) receiveV3(now time.Duration, l *link, p *host.Packet) {
 		l.counters.Malformed++
 	}
 	l.counters.ReportsV3++
+	work := 0
 	for i := range r.Records {
 		c := &r.Records[i]
-		if c.Type < igmp.ModeIsInclude || c.Type > igmp.BlockOldSources || !routable(c.Group) {
+		if c.Type < igmp.ModeIsInclude || c.Type > igmp.BlockOldSources || !routable(c.Group) || idle(c) {
 			l.counters.Ignored++
 			continue
 		}
+		if work >= maxReportWork {
+			l.refuse(now, "records in a report", number(c.Group), i)
+			continue
+		}
+		work += recordWork + len(c.Sources)
+		if g := l.groups[number(c.Group)]; g != nil {
+			work += len(g.sources)
+		}
 		l.record(now, p.From, c.Type, c.Group, m.sorted(l, c.Sources))
 	}
+}
+
+// idle reports whether a record says nothing: it adds, or takes away, no source.
+func idle(c *igmp.Record) bool {
+	if len(c.Sources) > 0 {
+		return false
+	}
+	switch c.Type {
+	case igmp.ModeIsInclude, igmp.AllowNewSources, igmp.BlockOldSources:
+		return true
+	}
+	return false
 }
 
 // sorted returns the addresses that can be sources, in order, each once. Who names
