@@ -565,6 +565,40 @@ func TestFlood(t *testing.T) {
 	r.check()
 }
 
+// Whoever reads that there is no room learns which limit was met.
+func TestRefused(t *testing.T) {
+	const limit = 100
+	fresh := func() (*rig, *bytes.Buffer) {
+		r := newRig(t, limit)
+		var log bytes.Buffer
+		r.env.Log.Cache = slog.New(slog.NewTextHandler(&log, nil))
+		r.link(1, nil)
+		r.link(2, nil)
+		r.join(2, group, true)
+		return r, &log
+	}
+	flood := func(r *rig, net byte, n int) {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{net}), 8)
+		r.route(prefix, 1, netip.Addr{})
+		r.forward(prefix, 2, true)
+		for i := range n {
+			r.packet(1, netip.AddrFrom4([4]byte{net, 0, 0, byte(i + 1)}), group)
+		}
+	}
+	r, log := fresh()
+	flood(r, 11, limit/maxShare+1)
+	if got := log.String(); !strings.Contains(got, "too many of one source network") || !strings.Contains(got, "network=11.0.0.0/8 limit=50 entries=50 refused=1") {
+		t.Errorf("one network: %q", got)
+	}
+	r, log = fresh()
+	for _, net := range []byte{11, 12, 13} {
+		flood(r, net, limit*2/5)
+	}
+	if got := log.String(); !strings.Contains(got, "too many in all") || !strings.Contains(got, "network=13.0.0.0/8 limit=100 entries=100 refused=1") {
+		t.Errorf("three networks: %q", got)
+	}
+}
+
 // Entries are looked at a few at a time.
 func TestSpread(t *testing.T) {
 	r := newRig(t, 100_000)

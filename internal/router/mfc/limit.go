@@ -22,22 +22,32 @@ const (
 // makeRoom reports whether there is room for another flow from net, after it took
 // away an old one if need be: one that leads nowhere, or without packets.
 func (c *Cache) makeRoom(now time.Duration, net netip.Prefix) bool {
-	ok := c.makeRoomInNet(now, net) && (len(c.order) < c.limit || c.evict(now, nil)) &&
-		(len(c.all) < c.limit || c.evictEntry(now))
-	if !ok {
-		c.stats.Refused++
-		if now >= c.alarm {
-			c.alarm = now + alarmInterval
-			c.env.Log.Cache.Error("no room for another forwarding entry", "network", net,
-				"bound", c.limit, "entries", len(c.order), "refused", c.stats.Refused, "evicted", c.stats.Evicted)
-		}
+	n, known := c.nets.Get(net)
+	switch {
+	case known && n.flows >= c.share() && !c.evict(now, n):
+		c.refuse(now, net, "too many of one source network", c.share(), n.flows)
+	case len(c.order) >= c.limit && !c.evict(now, nil):
+		c.refuse(now, net, "too many in all", c.limit, len(c.order))
+	case len(c.all) >= c.limit && !c.evictEntry(now):
+		c.refuse(now, net, "too many source networks and groups", c.limit, len(c.all))
+	default:
+		return true
 	}
-	return ok
+	return false
 }
 
-func (c *Cache) makeRoomInNet(now time.Duration, net netip.Prefix) bool {
-	n, ok := c.nets.Get(net)
-	return !ok || n.flows < max(1, c.limit/maxShare) || c.evict(now, n)
+// share returns how many flows one source network may have.
+func (c *Cache) share() int { return max(1, c.limit/maxShare) }
+
+// refuse counts a flow from net for which there is no room, and logs it seldom.
+func (c *Cache) refuse(now time.Duration, net netip.Prefix, why string, limit, entries int) {
+	c.stats.Refused++
+	if now < c.alarm {
+		return
+	}
+	c.alarm = now + alarmInterval
+	c.env.Log.Cache.Error("no room for another forwarding entry: "+why, "network", net,
+		"limit", limit, "entries", entries, "refused", c.stats.Refused, "evicted", c.stats.Evicted)
 }
 
 // evict removes a flow that matters little, of net unless it is nil. It reports
