@@ -20,21 +20,22 @@ import (
 type tables struct {
 	e     *Engine
 	now   time.Duration // of the event that is handled
-	links []host.Link   // by id
+	links []*host.Link  // by id
 
 	networks   []respond.Network
 	interfaces []respond.Interface // nil: something may have changed since
 }
 
-func byID(l host.Link, id host.Interface) int { return cmp.Compare(l.ID, id) }
+func byID(l *host.Link, id host.Interface) int { return cmp.Compare(l.ID, id) }
 
 // setLink takes a new link or a new state of one.
 func (t *tables) setLink(l *host.Link) {
+	l = new(*l)
 	i, known := slices.BinarySearchFunc(t.links, l.ID, byID)
 	if known {
-		t.links[i] = *l
+		t.links[i] = l
 	} else {
-		t.links = slices.Insert(t.links, i, *l)
+		t.links = slices.Insert(t.links, i, l)
 	}
 	t.readdress()
 }
@@ -50,8 +51,7 @@ func (t *tables) removeLink(id host.Interface) {
 // readdress lists the networks anew.
 func (t *tables) readdress() {
 	t.networks = t.networks[:0]
-	for i := range t.links {
-		l := &t.links[i]
+	for _, l := range t.links {
 		if l.IsTunnel() {
 			t.networks = append(t.networks, respond.Network{
 				Interface: int(l.ID), Address: l.Address, Prefix: netip.PrefixFrom(l.Remote, l.Remote.BitLen()), Tunnel: true,
@@ -67,7 +67,7 @@ func (t *tables) readdress() {
 // link returns a link, nil if it is not known.
 func (t *tables) link(id host.Interface) *host.Link {
 	if i, known := slices.BinarySearchFunc(t.links, id, byID); known {
-		return &t.links[i]
+		return t.links[i]
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func isUsable(l *host.Link) bool { return l.Enabled && l.Up && l.Address.IsValid
 
 // owns reports whether addr is an address of this router.
 func (t *tables) owns(addr netip.Addr) bool {
-	return addr.IsLoopback() || slices.ContainsFunc(t.links, func(l host.Link) bool { return l.Owns(addr) })
+	return addr.IsLoopback() || slices.ContainsFunc(t.links, func(l *host.Link) bool { return l.Owns(addr) })
 }
 
 // changed tells that neighbours or queriers may be others now.
@@ -99,8 +99,8 @@ func (t *tables) Interfaces() ([]respond.Interface, error) {
 		return t.interfaces, nil
 	}
 	t.interfaces = make([]respond.Interface, 0, len(t.links))
-	for i := range t.links {
-		if l := &t.links[i]; l.Address.IsValid() {
+	for _, l := range t.links {
+		if l.Address.IsValid() {
 			t.interfaces = append(t.interfaces, t.describe(l))
 		}
 	}
@@ -190,9 +190,10 @@ func (t *tables) Path(f respond.Flow) (respond.Path, error) {
 	p.Scoped = t.e.cache.IsScoped(e.In, e.Group)
 	if l := t.link(host.Interface(f.Out)); l != nil {
 		p.Scoped = p.Scoped || t.e.cache.IsScoped(l.ID, e.Group)
-		p.PruneReceived = t.e.dvmrp.IsPruned(e.Key, l.ID)
 		if t.leaves(e, f.Source, l) {
 			p.TTL = l.Threshold
+		} else {
+			p.PruneReceived = t.e.dvmrp.IsPruned(e.Key, l.ID)
 		}
 	}
 	return p, nil
@@ -260,8 +261,8 @@ func (t *tables) isOld(id host.Interface, addr netip.Addr) bool {
 
 // Neighbor implements [respond.Tables].
 func (t *tables) Neighbor(addr netip.Addr) bool {
-	for i := range t.links {
-		if l := &t.links[i]; l.Has(addr) {
+	for _, l := range t.links {
+		if l.Has(addr) {
 			if n, ok := t.neighbor(l.ID, addr); ok && n.State == dvmrp.Peer {
 				return true
 			}

@@ -88,8 +88,8 @@ func (e *Engine) forward(now time.Duration, p *host.Packet) {
 		return
 	}
 	n := 0
-	for i := range e.tables.links {
-		if l := &e.tables.links[i]; p.TTL > l.Threshold && e.tables.leaves(entry, p.From, l) {
+	for _, l := range e.tables.links {
+		if p.TTL > l.Threshold && e.tables.leaves(entry, p.From, l) {
 			n++
 		}
 	}
@@ -103,8 +103,8 @@ func (e *Engine) forward(now time.Duration, p *host.Packet) {
 	t.counts.Multicast++
 	t.counts.Copies += uint64(n)
 	header, message := t.copy(p)
-	for i := range e.tables.links {
-		if l := &e.tables.links[i]; p.TTL > l.Threshold && e.tables.leaves(entry, p.From, l) {
+	for _, l := range e.tables.links {
+		if p.TTL > l.Threshold && e.tables.leaves(entry, p.From, l) {
 			e.actions.Send = append(e.actions.Send, host.Send{
 				Interface: l.ID, From: p.From, To: p.To, TTL: p.TTL - 1, Alert: p.Alert, Header: header, Message: message,
 			})
@@ -119,8 +119,8 @@ func (e *Engine) spread(sends []host.Send, s host.Send) []host.Send {
 	if !ok || entry.In != s.Interface {
 		return sends
 	}
-	for i := range e.tables.links {
-		if l := &e.tables.links[i]; s.TTL > l.Threshold && e.tables.leaves(entry, s.From, l) {
+	for _, l := range e.tables.links {
+		if s.TTL > l.Threshold && e.tables.leaves(entry, s.From, l) {
 			c := s
 			c.Interface, c.TTL, c.Loop = l.ID, s.TTL-1, false
 			sends = append(sends, c)
@@ -152,9 +152,9 @@ func isTransit(addr netip.Addr) bool {
 
 // isEdge reports whether addr is everybody on a link, or the network.
 func (e *Engine) isEdge(addr netip.Addr) bool {
-	for i := range e.tables.links {
-		for _, n := range e.tables.links[i].Networks {
-			if n.Prefix.Contains(addr) && !e.tables.links[i].Has(addr) {
+	for _, l := range e.tables.links {
+		for _, n := range l.Networks {
+			if n.Prefix.Contains(addr) && !l.Has(addr) {
 				return true
 			}
 		}

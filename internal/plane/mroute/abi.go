@@ -91,7 +91,8 @@ func setStruct[T vifctl | mfcctl](fd, opt int, v *T) error {
 
 // ioctl makes one of the two requests above, whose argument is read and written.
 func ioctl[T vifReq | sgReq](fd int, request uint, v *T) error {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(v)))
+	// The kernel never sleeps for these: the scheduler need not know.
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(v)))
 	if errno != 0 {
 		return errno
 	}

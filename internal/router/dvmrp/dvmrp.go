@@ -53,7 +53,7 @@ type Protocol struct {
 
 	surge   surge
 	refused [refusals]uint64
-	alarms  [alarms]time.Duration // when each may be raised again
+	alarms  [alarms]seldom
 
 	// Used again and again.
 	probe  dvmrp.Probe
@@ -71,6 +71,7 @@ func New(env *host.Env) *Protocol {
 	p.calm = math.MaxInt64
 	p.calmer.Fire = func(time.Duration) { p.review.whole(&p.table) }
 	p.holds.wake.Fire = func(time.Duration) {} // Work does it
+	p.review.wake.Fire = p.holds.wake.Fire
 	return p
 }
 
@@ -148,12 +149,25 @@ func (p *Protocol) arrival(packet *host.Packet) (*link, bool) {
 		p.refuse(WrongLink, l, packet)
 	case p.owns(packet.From):
 		p.refuse(OwnPacket, l, packet)
+		p.checkAddress(l, packet)
 	case !l.Has(packet.From):
 		p.refuse(WrongSender, l, packet)
 	default:
 		return l, true
 	}
 	return nil, false
+}
+
+// checkAddress raises an alarm if a packet from an address of the router is a probe of
+// another one. Our own are not looped back, but may come over another link to the
+// same LAN.
+func (p *Protocol) checkAddress(l *link, packet *host.Packet) {
+	code, _, err := dvmrp.ParseHeader(packet.Message)
+	if err != nil || code != dvmrp.CodeProbe || p.probe.Parse(packet.Message) != nil || p.probe.GenID == p.settings.Generation {
+		return
+	}
+	p.alarm(addressAlarm, p.env.Log.Neighbors, "another router uses an address of this one",
+		"interface", l.Name, "address", packet.From, "generation", p.probe.GenID)
 }
 
 // owns reports whether addr is one of the router's own.
@@ -244,6 +258,7 @@ func (p *Protocol) Shutdown(now time.Duration) {
 	p.env.Timers.Stop(&p.sweeper)
 	p.env.Timers.Stop(&p.calmer)
 	p.env.Timers.Stop(&p.holds.wake)
+	p.env.Timers.Stop(&p.review.wake)
 }
 
 // RPF implements [mfc.Protocol].

@@ -69,6 +69,19 @@ const (
 	maxReportRoutes = 4096
 	// maxBlasted is how many reports wait on a blaster link.
 	maxBlasted = 1024
+	// maxBlastedBytes is how long they may be together: full packets of Ethernet.
+	maxBlastedBytes = maxBlasted * 1500
+	// linkLines is how many lines of one kind about the neighbours on a link may be
+	// logged within alarmInterval.
+	linkLines = 20
+	// restartBurst is how often a neighbour may start again at once, and
+	// restartPause how long it takes until it may once more.
+	restartBurst = 3
+	restartPause = time.Second
+	// reviewBurst is how often all routes are reviewed at once for what happens on a
+	// link, and reviewPause how long it takes until they may be once more.
+	reviewBurst = 4
+	reviewPause = time.Second / 4
 	// surgeRoutes new routes within surgeTime raise an alarm.
 	surgeRoutes = 10000
 	surgeTime   = time.Minute

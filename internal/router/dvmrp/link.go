@@ -24,10 +24,17 @@ type link struct {
 	// greet is whether the whole table follows the next probe.
 	greet bool
 
+	cases
 	outbox
 	wake    timer.Timer // for the outbox
 	blasted [][]byte    // reports that wait, and who sent them
 	blaster []netip.Addr
+	// blastedBytes is how long the reports are that wait.
+	blastedBytes int
+
+	// same are other links that have a network in common with this one.
+	same  []*link
+	lines [linkLogs]seldom
 }
 
 // isUsable reports whether packets can pass, and shall.
@@ -109,11 +116,14 @@ func (p *Protocol) SetLink(now time.Duration, to *host.Link) {
 			p.lose(n, "link changed")
 		}
 	}
+	if !reflect.DeepEqual(old.Networks, l.Networks) {
+		p.compareNetworks()
+	}
 	p.connectNetworks(l, &old)
 	if !l.speaks() {
 		p.env.Timers.Stop(&l.probe)
 		p.env.Timers.Stop(&l.wake)
-		l.blasted, l.blaster = nil, nil
+		l.blasted, l.blaster, l.blastedBytes = nil, nil, 0
 		return
 	}
 	if !spoke || old.Address != l.Address {
@@ -121,7 +131,7 @@ func (p *Protocol) SetLink(now time.Duration, to *host.Link) {
 	}
 	p.requestProbe(l)
 	if l.routesOtherwise(&old) {
-		p.review.link(p, l)
+		p.review.happened(l, affair{settings: true})
 		for _, other := range p.links {
 			if other == l || l.NoTransit != old.NoTransit {
 				p.tellAll(other)
@@ -160,6 +170,9 @@ func (p *Protocol) RemoveLink(now time.Duration, id host.Interface) {
 	p.SetLink(now, &gone)
 	i, _ := p.findLink(id)
 	p.links = slices.Delete(p.links, i, i+1)
+	if l.next != (affair{}) {
+		p.review.whole(&p.table) // of its neighbours nothing may be left
+	}
 }
 
 // connectNetworks makes the networks of a link routes, and no more those that it

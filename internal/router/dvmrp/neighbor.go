@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -31,7 +32,9 @@ type neighbor struct {
 	// peer.
 	since, peered time.Duration
 	heard         time.Duration // the last probe or report
-	expiry        timer.Timer
+	// rested is when it might start again as often as if it never had.
+	rested time.Duration
+	expiry timer.Timer
 
 	rhythm  rhythm
 	inquiry inquiry
@@ -73,15 +76,23 @@ func (p *Protocol) receiveProbe(l *link, packet *host.Packet) {
 	probe := &p.probe
 	hearsUs := !probe.Version.ProbeData() || slices.ContainsFunc(probe.Neighbors, l.Owns)
 	n := l.neighbor(packet.From)
-	if n != nil && n.isAnother(probe) {
-		p.lose(n, "it has started again")
-		n = nil
+	var rested time.Duration
+	if n != nil {
+		if p.startsAgain(n, hearsUs) && !n.mayRestart(p.now) {
+			p.refuse(TooManyRestarts, l, packet)
+			return
+		}
+		rested = n.rested
+		if n.isAnother(probe) {
+			p.lose(n, "it has started again")
+			n = nil
+		}
 	}
 	if n == nil {
 		if n = p.meet(l, packet, probe.Version, hearsUs); n == nil {
 			return
 		}
-		n.generation = probe.GenID
+		n.generation, n.rested = probe.GenID, rested
 	} else {
 		n.version = probe.Version
 		if n.generation != probe.GenID {
@@ -105,6 +116,35 @@ func (n *neighbor) isAnother(probe *dvmrp.Probe) bool {
 		n.generation != probe.GenID && n.inquiry.mroutd
 }
 
+// startsAgain reports whether the probe makes all that n said, or was told, count no
+// more.
+func (p *Protocol) startsAgain(n *neighbor, hearsUs bool) bool {
+	probe := &p.probe
+	return n.isAnother(probe) || n.generation != probe.GenID ||
+		n.state == Peer && (!n.link.accepts(probe.Version) || p.isForgotten(n, hearsUs))
+}
+
+// mayRestart reports whether a neighbour may start again, which costs work: not more
+// than once in restartPause after the first times. Somebody may play with its
+// address, or two routers have the same one.
+func (n *neighbor) mayRestart(now time.Duration) bool {
+	if n.rested-(restartBurst-1)*restartPause > now {
+		return false
+	}
+	n.rested = max(n.rested, now) + restartPause
+	return true
+}
+
+// accepts reports whether a router of this version may be a peer: it has to prune.
+func (l *link) accepts(v dvmrp.Version) bool { return l.AllowNonpruners || canPrune(v) }
+
+// isForgotten reports whether a probe that does not name this router means that the
+// peer does not hear it. An mroutd that named this router before, and does not now, has
+// lost it: others may only be slow.
+func (p *Protocol) isForgotten(n *neighbor, hearsUs bool) bool {
+	return !hearsUs && (p.now-n.since > oneWayGrace || n.heardUs && n.inquiry.mroutd)
+}
+
 // meet notes a router that was not known. It returns nil if there are too many.
 func (p *Protocol) meet(l *link, packet *host.Packet, v dvmrp.Version, hearsUs bool) *neighbor {
 	if p.neighbors >= p.settings.Limits.Neighbors || len(l.neighbors) >= maxLinkNeighbors {
@@ -114,7 +154,7 @@ func (p *Protocol) meet(l *link, packet *host.Packet, v dvmrp.Version, hearsUs b
 		return nil
 	}
 	n := p.addNeighbor(l, packet.From, v)
-	p.env.Log.Neighbors.Info("heard a neighbor", "interface", l.Name, "neighbor", n.addr, "version", v)
+	p.logLink(l, heardLog, slog.LevelInfo, "heard a neighbor", "neighbor", n.addr, "version", v)
 	p.begin(n, hearsUs)
 	return n
 }
@@ -139,10 +179,10 @@ func (p *Protocol) addNeighbor(l *link, addr netip.Addr, v dvmrp.Version) *neigh
 // begin gives a new neighbour its first state.
 func (p *Protocol) begin(n *neighbor, hearsUs bool) {
 	switch {
-	case !canPrune(n.version) && !n.link.AllowNonpruners:
+	case !n.link.accepts(n.version):
 		n.state = TooOld
-		p.env.Log.Neighbors.Warn("a neighbor cannot prune: it is ignored, see allow-nonpruners",
-			"interface", n.link.Name, "neighbor", n.addr, "version", n.version)
+		p.logLink(n.link, tooOldLog, slog.LevelWarn, "a neighbor cannot prune: it is ignored, see allow-nonpruners",
+			"neighbor", n.addr, "version", n.version)
 		p.requestProbe(n.link)
 	case keepsToDraft(n.version) && !hearsUs:
 		n.state = Waiting
@@ -153,17 +193,16 @@ func (p *Protocol) begin(n *neighbor, hearsUs bool) {
 }
 
 // advance gives a known neighbour its state after a further probe. It returns the
-// neighbour, which is another one if it has ceased to be a peer. An mroutd that named
-// this router before, and does not now, has lost it: others may only be slow.
+// neighbour, which is another one if it has ceased to be a peer.
 func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
-	old := !canPrune(n.version) && !n.link.AllowNonpruners
+	old := !n.link.accepts(n.version)
 	switch {
 	case n.state == TooOld && !old:
 		p.begin(n, hearsUs)
 	case n.state == TooOld:
 	case n.state == Peer && old:
 		n = p.demote(n, TooOld, "it cannot prune any more")
-	case n.state == Peer && !hearsUs && (p.now-n.since > oneWayGrace || n.heardUs && n.inquiry.mroutd):
+	case n.state == Peer && p.isForgotten(n, hearsUs):
 		n = p.demote(n, OneWay, "it does not hear this router")
 	case n.state == Peer:
 	case hearsUs:
@@ -171,8 +210,7 @@ func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
 	case n.state == Waiting && p.now-n.since >= fastProbeInterval/2:
 		// Not one that was sent before it could hear this router.
 		n.state = OneWay
-		p.env.Log.Neighbors.Info("a neighbor does not seem to hear this router",
-			"interface", n.link.Name, "neighbor", n.addr)
+		p.logLink(n.link, oneWayLog, slog.LevelInfo, "a neighbor does not seem to hear this router", "neighbor", n.addr)
 	}
 	return n
 }
@@ -182,8 +220,8 @@ func (p *Protocol) accept(n *neighbor) {
 	n.state = Peer
 	n.peered, n.young = p.now, true
 	n.link.peers++
-	p.env.Log.Neighbors.Info("neighbor is up", "interface", n.link.Name, "neighbor", n.addr)
-	p.review.neighbor(p, n)
+	p.logLink(n.link, upLog, slog.LevelInfo, "neighbor is up", "neighbor", n.addr)
+	p.review.happened(n.link, affair{news: true})
 	p.greet(n.link)
 }
 
@@ -196,10 +234,10 @@ func (p *Protocol) restarted(n *neighbor, generation uint32) {
 		p.requestProbe(n.link)
 		return
 	}
-	p.env.Log.Neighbors.Info("neighbor has started again", "interface", n.link.Name, "neighbor", n.addr)
+	p.logLink(n.link, restartLog, slog.LevelInfo, "neighbor has started again", "neighbor", n.addr)
 	n.peered, n.young = p.now, true
 	p.neighborChanged(p.now, n)
-	p.review.neighbor(p, n)
+	p.review.happened(n.link, affair{news: true})
 	p.greet(n.link)
 }
 
@@ -208,7 +246,7 @@ func (p *Protocol) restarted(n *neighbor, generation uint32) {
 func (p *Protocol) demote(n *neighbor, to State, why string) *neighbor {
 	p.lose(n, why)
 	again := p.addNeighbor(n.link, n.addr, n.version)
-	again.state, again.generation = to, n.generation
+	again.state, again.generation, again.rested = to, n.generation, n.rested
 	p.requestProbe(again.link)
 	return again
 }
@@ -222,13 +260,13 @@ func (p *Protocol) lose(n *neighbor, why string) {
 	p.neighbors--
 	wasPeer := n.isPeer()
 	n.gone = true
-	p.env.Log.Neighbors.Info("neighbor is lost", "interface", l.Name, "neighbor", n.addr, "state", n.state, "reason", why)
+	p.logLink(l, lostLog, slog.LevelInfo, "neighbor is lost", "neighbor", n.addr, "state", n.state, "reason", why)
 	if !wasPeer {
 		return
 	}
 	l.peers--
 	p.neighborChanged(p.now, n)
-	p.review.neighbor(p, n)
+	p.review.happened(l, affair{lost: 1})
 }
 
 // keep puts off when a neighbour is given up.

@@ -26,10 +26,11 @@ func (p *Protocol) receiveReport(l *link, packet *host.Packet, v dvmrp.Version) 
 		p.readReport(l, n, packet.Message)
 		return
 	}
-	if len(l.blasted) >= maxBlasted {
+	if len(l.blasted) >= maxBlasted || l.blastedBytes+len(packet.Message) > maxBlastedBytes {
 		p.refuse(TooManyReports, l, packet)
 		return
 	}
+	l.blastedBytes += len(packet.Message)
 	l.blasted = append(l.blasted, slices.Clone(packet.Message))
 	l.blaster = append(l.blaster, n.addr)
 }
@@ -43,6 +44,7 @@ func (p *Protocol) readBlasted(left int) int {
 			}
 			message, from := l.blasted[0], l.blaster[0]
 			l.blasted[0] = nil
+			l.blastedBytes -= len(message)
 			l.blasted, l.blaster = l.blasted[1:], l.blaster[1:]
 			if n := l.peer(from); n != nil {
 				p.readReport(l, n, message)

@@ -1,8 +1,6 @@
 package dvmrp
 
 import (
-	"log/slog"
-
 	"mbone/internal/router/host"
 )
 
@@ -21,6 +19,7 @@ const (
 	NoPeer                          // a report of somebody who is no peer
 	Unasked                         // an answer to no question
 	TooManyNeighbors                // no room for another neighbour
+	TooManyRestarts                 // a neighbour starts again and again
 	TooManyReports                  // no room in the queue of a blaster link
 	TooManyRoutes                   // no room for a route
 	TooLong                         // a report with too many routes: the last ones
@@ -33,7 +32,7 @@ const (
 // String returns the reason as in "illegal-metric".
 func (r Refusal) String() string {
 	return [...]string{"malformed", "unknown-code", "wrong-group", "not-for-us", "wrong-link", "own-packet",
-		"wrong-sender", "no-peer", "unasked", "too-many-neighbors", "too-many-reports", "too-many-routes",
+		"wrong-sender", "no-peer", "unasked", "too-many-neighbors", "too-many-restarts", "too-many-reports", "too-many-routes",
 		"too-long", "illegal-metric", "illegal-network", "duplicate-route"}[r]
 }
 
@@ -54,20 +53,4 @@ func (p *Protocol) refuse(why Refusal, l *link, packet *host.Packet) {
 		name = l.Name
 	}
 	p.env.Log.Neighbors.Debug("refused a packet", "interface", name, "from", packet.From, "to", packet.To, "reason", why)
-}
-
-// Alarms.
-const (
-	neighborsAlarm = iota
-	routesAlarm
-	alarms
-)
-
-// alarm logs an error, and not again for some time.
-func (p *Protocol) alarm(which int, log *slog.Logger, message string, attrs ...any) {
-	if p.now < p.alarms[which] {
-		return
-	}
-	p.alarms[which] = p.now + alarmInterval
-	log.Error(message, attrs...)
 }

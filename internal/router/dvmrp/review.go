@@ -3,38 +3,92 @@ package dvmrp
 import (
 	"time"
 
+	"mbone/internal/router/timer"
 	"mbone/proto/dvmrp"
 )
 
-// review goes over all routes after something has happened to a neighbour or to
-// the settings of a link.
+// review goes over all routes after something has happened to neighbours or to the
+// settings of links. Whatever happens meanwhile makes it go round once more, but only
+// so often on account of each link: the rest waits, and is looked after at once.
 type review struct {
 	ring
-	neighbors []*neighbor // lost, new, started again, or no longer young
-	links     []*link     // whose settings changed
+	links []*link // those that it is about, by id
+	// waits is whether links have a case that is not taken up, and wake when one is.
+	waits bool
+	wake  timer.Timer
 }
 
-func (v *review) neighbor(p *Protocol, n *neighbor) {
-	v.neighbors = append(v.neighbors, n)
-	v.whole(&p.table)
+// affair is what has happened on a link. The neighbours themselves are not kept:
+// there may be very many in a short time.
+type affair struct {
+	lost     int  // how many peers were
+	news     bool // peers are new, have started again, or are no longer young
+	settings bool // are others
 }
 
-func (v *review) link(p *Protocol, l *link) {
-	v.links = append(v.links, l)
-	v.whole(&p.table)
+func (a affair) and(b affair) affair {
+	return affair{a.lost + b.lost, a.news || b.news, a.settings || b.settings}
+}
+
+// cases are the affairs of a link: that which the review is about, and the next.
+type cases struct {
+	reviewed, next affair
+	// free is when the link might have the routes reviewed as often again as if it
+	// never had.
+	free time.Duration
+}
+
+// happened has all routes reviewed for what happened on a link.
+func (v *review) happened(l *link, what affair) {
+	l.next = l.next.and(what)
+	v.waits = true
+}
+
+// takeUp makes the next affairs those that the review is about, as far as the links
+// have not had too many lately.
+func (v *review) takeUp(p *Protocol) {
+	if !v.waits {
+		return
+	}
+	v.waits, v.links = false, v.links[:0]
+	var wake time.Duration
+	for _, l := range p.links {
+		if at := l.free - (reviewBurst-1)*reviewPause; l.next != (affair{}) && at > p.now {
+			if !v.waits || at < wake {
+				wake = at
+			}
+			v.waits = true
+		} else if l.next != (affair{}) {
+			l.reviewed, l.next = l.reviewed.and(l.next), affair{}
+			l.free = max(l.free, p.now) + reviewPause
+			v.whole(&p.table)
+		}
+		if l.reviewed != (affair{}) {
+			v.links = append(v.links, l)
+		}
+	}
+	if v.waits {
+		p.env.Timers.Set(&v.wake, wake)
+	}
 }
 
 // reviewRoutes goes on with the review, for as many routes as are left of this
 // turn, and returns how many are left then.
 func (p *Protocol) reviewRoutes(left int) int {
 	v := &p.review
+	v.takeUp(p)
 	for left > 0 {
 		r := v.next(&p.table)
 		if r == nil {
-			v.neighbors, v.links = nil, nil
+			for _, l := range v.links {
+				l.reviewed = affair{}
+			}
+			clear(v.links)
+			v.links = v.links[:0]
 			return left
 		}
-		left -= 1 + len(v.neighbors)
+		// Routes with very many reports cost more.
+		left -= 1 + len(r.reports)/8
 		p.reviewRoute(r)
 	}
 	return 0
@@ -43,9 +97,9 @@ func (p *Protocol) reviewRoutes(left int) int {
 func (p *Protocol) reviewRoute(r *route) {
 	var room [8]*link
 	changed := room[:0]
-	for _, n := range p.review.neighbors {
-		if r.concerns(n) {
-			changed = append(changed, n.link)
+	for _, l := range p.review.links {
+		if r.concerns(l) {
+			changed = append(changed, l)
 		}
 	}
 	kept := r.reports[:0]
@@ -58,22 +112,33 @@ func (p *Protocol) reviewRoute(r *route) {
 	clear(r.reports[len(kept):])
 	r.reports = kept
 	p.choose(r)
-	for _, l := range append(changed, p.review.links...) {
-		if r.forwarder(l) {
+	for _, l := range changed {
+		if l.reviewed.settings || r.forwarder(l) {
 			p.downstreamChanged(r, l)
 		}
 	}
 }
 
-// concerns reports whether what became of n may change who depends on this router
-// for r, or whether it is the designated forwarder on the link of n.
-func (r *route) concerns(n *neighbor) bool {
-	i, ok := r.find(n)
-	if !ok {
-		return !n.link.NoFlood
+// concerns reports whether what happened on l may change who depends on this router
+// for r there, or whether it is the designated forwarder. Of a neighbour that has not
+// reported the route, that is so unless the link is noflood.
+func (r *route) concerns(l *link) bool {
+	if l.reviewed.settings {
+		return true
 	}
-	m := r.reports[i].metric
-	return n.gone && (m > dvmrp.Infinity || m <= r.said(n.link))
+	said, lost := 0, 0
+	for i := range r.reports {
+		switch k := &r.reports[i]; {
+		case k.by.link != l:
+		case !k.by.gone:
+			said++
+		case k.metric > dvmrp.Infinity || k.metric <= r.said(l):
+			return true
+		default:
+			lost++
+		}
+	}
+	return !l.NoFlood && (lost < l.reviewed.lost || l.reviewed.news && said < l.peers)
 }
 
 // sweepSome has a part of the routes looked after, so that all are once in
@@ -87,7 +152,7 @@ func (p *Protocol) sweepSome(now time.Duration) {
 		for _, n := range l.neighbors {
 			if n.young && now-n.peered >= floodTime {
 				n.young = false
-				p.review.neighbor(p, n)
+				p.review.happened(l, affair{news: true})
 			}
 		}
 	}

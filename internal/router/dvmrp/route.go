@@ -87,10 +87,10 @@ func (r *route) cost(k *report) uint8 {
 }
 
 // forwarder reports whether this router is the designated forwarder of r on l:
-// never on the parent link, or if r is not reachable. It is the router that says
+// never on the LAN of the parent link, or if r is not reachable. It is the router that says
 // the lowest metric there, and of those the one with the lowest address.
 func (r *route) forwarder(l *link) bool {
-	if l == r.parent || !l.isUsable() || !r.isReachable() {
+	if l == r.parent || !l.isUsable() || !r.isReachable() || l.isOnLanOf(r.parent) {
 		return false
 	}
 	return r.dominant(l) == nil
@@ -119,7 +119,7 @@ func (r *route) dominant(l *link) *neighbor {
 // said returns what this router says of the cost of r on l, which is not the
 // parent link.
 func (r *route) said(l *link) uint8 {
-	if r.parent != nil && r.parent.NoTransit && l.NoTransit && r.own == nil ||
+	if r.parent != nil && r.parent.NoTransit && l.NoTransit && r.own == nil || l.isOnLanOf(r.parent) ||
 		l.Filter.Bidir && !accepts(&l.Filter, r.prefix) {
 		return dvmrp.Infinity
 	}

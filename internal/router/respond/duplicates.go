@@ -1,14 +1,18 @@
 package respond
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 )
 
-// traceID is what tells one try of a trace from another.
-type traceID struct {
-	from netip.Addr
-	id   uint32
+// traceID is what tells one try of a trace from another: who asks, and the query id.
+type traceID uint64
+
+// traceOf returns the id of a trace that an IPv4 address asks for.
+func traceOf(from netip.Addr, query uint32) traceID {
+	a := from.As4()
+	return traceID(binary.BigEndian.Uint32(a[:]))<<32 | traceID(query)
 }
 
 // duplicates remembers the last traces that were answered.

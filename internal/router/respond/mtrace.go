@@ -37,7 +37,7 @@ func (r *Responder) trace(now time.Duration, p Packet, t Tables) Result {
 	if outcome != Answered && outcome != Prohibited {
 		return Result{Outcome: outcome}
 	}
-	id := traceID{p.From, m.QueryID}
+	id := traceOf(p.From, m.QueryID)
 	if r.recent.has(now, id) {
 		return Result{Outcome: Duplicate}
 	}
@@ -144,11 +144,11 @@ func (r *Responder) admit(m *mtrace.Message, p Packet, networks []Network, t Tab
 	default:
 		return NotOurs, stranger
 	}
+	asker := r.standing(p.From, p.Interface, networks, t)
 	// Whoever sent the question, the answer goes to the response address.
-	if !r.mayHear(m.Response, networks, t) {
+	if (asker == stranger || m.Response != p.From) && !r.mayHear(m.Response, networks, t) {
 		return Forbidden, stranger
 	}
-	asker := r.standing(p.From, p.Interface, networks, t)
 	switch {
 	case asker != stranger:
 	case request && t.Neighbor(p.From):

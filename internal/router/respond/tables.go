@@ -77,8 +77,8 @@ type Path struct {
 	// have them from.
 	Child, LastHop bool
 	// Scoped is whether they may not pass, in or out; PruneSent whether this
-	// router has told Previous that it does not want them, and PruneReceived
-	// whether the routers behind Flow.Out have told this one.
+	// router has told Previous that it does not want them. PruneReceived is whether
+	// the routers behind Flow.Out have told this one, and they do not leave.
 	Scoped, PruneSent, PruneReceived bool
 }
 
