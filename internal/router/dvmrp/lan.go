@@ -31,7 +31,7 @@ func (p *Protocol) compareNetworks() {
 			}
 		}
 		l.same = same
-		p.review.happened(l, affair{settings: true})
+		p.review.happened(l, affair{settings: true, host: true})
 		if l.peers > 0 {
 			p.tellAll(l)
 		}

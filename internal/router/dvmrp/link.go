@@ -114,6 +114,7 @@ func (p *Protocol) SetLink(now time.Duration, to *host.Link) {
 	for _, n := range slices.Clone(l.neighbors) {
 		if !l.speaks() || old.Address != l.Address || !l.Has(n.addr) {
 			p.lose(n, "link changed")
+			p.review.happened(l, affair{host: true})
 		}
 	}
 	if !reflect.DeepEqual(old.Networks, l.Networks) {
@@ -131,7 +132,7 @@ func (p *Protocol) SetLink(now time.Duration, to *host.Link) {
 	}
 	p.requestProbe(l)
 	if l.routesOtherwise(&old) {
-		p.review.happened(l, affair{settings: true})
+		p.review.happened(l, affair{settings: true, host: true})
 		for _, other := range p.links {
 			if other == l || l.NoTransit != old.NoTransit {
 				p.tellAll(other)

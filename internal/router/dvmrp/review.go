@@ -24,10 +24,12 @@ type affair struct {
 	lost     int  // how many peers were
 	news     bool // peers are new, have started again, or are no longer young
 	settings bool // are others
+	// host is whether the host brought it about: that never waits.
+	host bool
 }
 
 func (a affair) and(b affair) affair {
-	return affair{a.lost + b.lost, a.news || b.news, a.settings || b.settings}
+	return affair{a.lost + b.lost, a.news || b.news, a.settings || b.settings, a.host || b.host}
 }
 
 // cases are the affairs of a link: that which the review is about, and the next.
@@ -53,7 +55,7 @@ func (v *review) takeUp(p *Protocol) {
 	v.waits, v.links = false, v.links[:0]
 	var wake time.Duration
 	for _, l := range p.links {
-		if at := l.free - (reviewBurst-1)*reviewPause; l.next != (affair{}) && at > p.now {
+		if at := l.free - (reviewBurst-1)*reviewPause; l.next != (affair{}) && at > p.now && !l.next.host {
 			if !v.waits || at < wake {
 				wake = at
 			}
