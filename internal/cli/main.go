@@ -17,6 +17,12 @@ func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
+// EndOnQuit returns a context that ends with ctx, and when the program is told to quit
+// (SIGQUIT): what keeps a terminal's Ctrl-\ from ending a daemon without a word.
+func EndOnQuit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, syscall.SIGQUIT)
+}
+
 // Reloads returns a channel that tells when the program was told to read its
 // configuration again (SIGHUP), until ctx ends.
 func Reloads(ctx context.Context) <-chan os.Signal { return notify(ctx, syscall.SIGHUP) }

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
@@ -10,6 +11,15 @@ import (
 // Detached returns the attributes of a process in the background: it leaves the
 // session, and with it the terminal.
 func Detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// Runs reports whether there is a process with this id.
+func Runs(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	err := unix.Kill(pid, 0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
 
 // CloseOutput turns standard output and error to the null device, so that whoever
 // waits for the end of them goes on.

@@ -277,7 +277,11 @@ func (o *options) route(ctx context.Context, call *cli.Call) error {
 	remove := func() {}
 	defer func() { remove() }()
 	return couldNot(d.run(ctx, func() error {
-		remove = writePID(o.pidPath(), log.main)
+		if written, err := writePID(o.pidPath()); err != nil {
+			log.main.Warn("no pid file: choose another with -p, or another name for all files with -i", "error", err)
+		} else {
+			remove = written
+		}
 		return tellReady()
 	}))
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/syslog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -436,6 +438,12 @@ func TestTunnelLinks(t *testing.T) {
 	}
 	check(t, h.Wire("eth0").SetCarrier(false))
 	r.until("dvmrp0", "down with its interface", func(l host.Link, ok bool) bool { return ok && !l.Up })
+	other, err := h.Netlink().LinkByName("dvmrp1")
+	check(t, err)
+	check(t, h.Netlink().LinkSetDown(other))
+	r.until("dvmrp1", "set down", func(l host.Link, ok bool) bool { return ok && !l.Up })
+	check(t, h.Netlink().LinkSetUp(other))
+	r.until("dvmrp1", "set up", func(l host.Link, ok bool) bool { return ok && l.Up })
 	r.reconfigure("tunnel 10.0.9.1 198.51.100.2 beside off metric 2\n")
 	r.until("dvmrp0", "gone", func(_ host.Link, ok bool) bool { return !ok })
 	r.until("dvmrp1", "metric", func(l host.Link, ok bool) bool { return ok && l.Metric == 2 })
@@ -454,6 +462,91 @@ func TestTunnelLinks(t *testing.T) {
 		}
 		return fmt.Errorf("no other device: %+v\n%s", r.engine.links, r.log)
 	})
+}
+
+// The name of the other end is looked up as long as a tunnel has it.
+func TestTunnelNames(t *testing.T) {
+	began, ended := make(chan string), make(chan string)
+	r := &tunnels{}
+	r.init(func() {}, testLogs(t).iface)
+	r.lookup = func(ctx context.Context, _, name string) ([]netip.Addr, error) {
+		if name == "known.example" {
+			return []netip.Addr{ip("198.51.100.1")}, nil
+		}
+		began <- name
+		<-ctx.Done()
+		ended <- name
+		return nil, ctx.Err()
+	}
+	to := func(names ...string) (list []config.Tunnel) {
+		for _, name := range names {
+			list = append(list, config.Tunnel{Remote: config.Host{Name: name}})
+		}
+		return list
+	}
+	r.follow(to("lost.example", "known.example"), nil)
+	if got := <-began; got != "lost.example" {
+		t.Errorf("%s is looked up", got)
+	}
+	lab.Until(t, patience, func() error {
+		if !r.changed() {
+			return errors.New("nobody is told of the address")
+		}
+		return nil
+	})
+	if got := r.resolve(config.Host{Name: "known.example"}); got != ip("198.51.100.1") {
+		t.Errorf("the known one is %v", got)
+	}
+	r.follow(to("known.example"), nil)
+	if got := <-ended; got != "lost.example" || len(r.names) != 1 {
+		t.Errorf("the look-up of %s ended, there are %d names", got, len(r.names))
+	}
+	r.follow(to("lost.example"), nil) // again
+	<-began
+	r.close()
+	if got := <-ended; got != "lost.example" || len(r.names) != 0 {
+		t.Errorf("the look-up of %s ended, there are %d names", got, len(r.names))
+	}
+}
+
+// An interface whose end the kernel has not told yet is no error.
+func TestLinkGone(t *testing.T) {
+	h := lab.Start(t, hostOfThree).Host("router")
+	var log lockedBuffer
+	logs, err := newOptions().openLogs(&log)
+	check(t, err)
+	engine := &fakeEngine{links: make(map[host.Interface]host.Link)}
+	check(t, h.Do(func() error {
+		d, err := newDaemon(newOptions(), config.Default(), logs)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		d.engine = engine
+		if err := d.follow(); err != nil {
+			return err
+		}
+		if err := h.Wire("eth2").Detach(); err != nil {
+			return err
+		}
+		return d.follow()
+	}))
+	if _, ok := engine.link("eth2"); ok {
+		t.Error("an interface that is gone is a link")
+	}
+	if _, ok := engine.link("eth1"); !ok || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("log:\n%s", &log)
+	}
+}
+
+// Where nothing takes the log it says so.
+func TestNoSyslog(t *testing.T) {
+	old := openSyslog
+	defer func() { openSyslog = old }()
+	openSyslog = func(syslog.Priority, string) (*syslog.Writer, error) { return nil, errors.New("delivery error") }
+	if _, stderr, code := run(t, "-n", "-s"); code != 3 || stderr != "mroutd: -s: no syslog listens on this host; start syslogd or journald, or leave out -s\n" {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
 }
 
 // daemonCommand prepares the program in a host, with a /run of its own.
@@ -603,6 +696,43 @@ func TestBackground(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A second one with the same name leaves the pid file of the first alone. A file of
+// somebody who does not run any more is nobody's.
+func TestPIDFile(t *testing.T) {
+	h := lab.Start(t, hostOfThree).Host("router")
+	const pidFile = "/run/mroutd.pid"
+	holds := func(when string, c *lab.Cmd) {
+		t.Helper()
+		b := lab.Within(t, h, func() ([]byte, error) { return os.ReadFile(pidFile) })
+		if got := string(b); got != fmt.Sprintln(c.Process.Pid) {
+			t.Errorf("%s the pid file says %q, want %d", when, got, c.Process.Pid)
+		}
+	}
+	ended := exec.Command("/proc/self/exe", "-test.run=^$")
+	check(t, ended.Run())
+	check(t, h.Do(func() error { return os.WriteFile(pidFile, fmt.Appendln(nil, ended.Process.Pid), 0o644) }))
+	first := startDaemon(t, h, "-f", os.DevNull)
+	holds("after one that has ended", first)
+	second := startDaemon(t, h, "-f", os.DevNull, "-t", "100")
+	holds("beside a second one", first)
+	if log := second.Log(); !strings.Contains(log, "no pid file: choose another with -p, or another name for all files with -i") ||
+		!strings.Contains(log, fmt.Sprintf("%s is that of process %d, which runs", pidFile, first.Process.Pid)) {
+		t.Errorf("the second says:\n%s", log)
+	}
+	check(t, second.Stop(patience))
+	holds("after the second one", first)
+	// Whoever has taken the file meanwhile keeps it.
+	check(t, h.Do(func() error { return os.WriteFile(pidFile, []byte("1\n"), 0o644) }))
+	check(t, first.Process.Signal(syscall.SIGQUIT))
+	if code, err := lab.ExitCode(first.Wait()); code != 0 || err != nil || !strings.Contains(first.Log(), "told to end") {
+		t.Errorf("told to quit: exit %d, %v\n%s", code, err, first.Log())
+	}
+	b := lab.Within(t, h, func() ([]byte, error) { return os.ReadFile(pidFile) })
+	if string(b) != "1\n" {
+		t.Errorf("the pid file of another one says %q", b)
+	}
 }
 
 // It goes on with the socket of an earlier process, whose vifs it keeps as they are.

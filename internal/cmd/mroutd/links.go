@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -162,6 +163,13 @@ func (d *daemon) update(key linkKey, l *link) {
 	}
 	if l.Enabled && (!same || d.refused[key] != "") {
 		err := d.router.AddLink(l.ID, l.index, l.Name, l.groups)
+		if err != nil && gone(l.index) {
+			// The kernel will tell so.
+			if old == nil {
+				d.router.RemoveLink(l.ID)
+			}
+			return
+		}
 		d.refuse(key, l, err)
 		if err != nil && !d.router.HasVif(l.ID) {
 			return
@@ -173,6 +181,12 @@ func (d *daemon) update(key linkKey, l *link) {
 	d.log.iface.Info("link", "link", l.Name, "new", old == nil, "up", l.Up, "address", l.Address, "enabled", l.Enabled)
 	d.links[key] = l
 	d.handle(&host.LinkChanged{Link: l.Link})
+}
+
+// gone reports whether there is no interface of an index any more.
+func gone(index int) bool {
+	_, err := net.InterfaceByIndex(index)
+	return err != nil
 }
 
 // refuse logs once why a link cannot be used, or not fully.

@@ -3,6 +3,7 @@ package mroutd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"log/syslog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"mbone/internal/cli"
 	"mbone/internal/router/host"
 	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
@@ -54,17 +56,22 @@ type logs struct {
 	engine                      host.Logs
 }
 
+// openSyslog is [syslog.New], but for tests.
+var openSyslog = syslog.New
+
 // openLogs opens the log: standard error, or syslog.
 func (o *options) openLogs(stderr io.Writer) (logs, error) {
 	open := func(subsystems ...string) *slog.Logger { return o.logger(stderr, subsystems...) }
 	if o.syslog || background != nil {
-		w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_NOTICE, o.ident)
+		w, err := openSyslog(syslog.LOG_DAEMON|syslog.LOG_NOTICE, o.ident)
 		if err != nil && background == nil {
-			return logs{}, err
+			return logs{}, &cli.Error{
+				Code: cli.ExitFailed, What: "-s", Err: errors.New("no syslog listens on this host"), Fix: "start syslogd or journald, or leave out -s",
+			}
 		}
 		if err != nil {
 			// Whoever has started it sees this, and later nobody sees anything.
-			open().Warn("no syslog: the log goes nowhere from now on", "error", err)
+			open().Warn("no syslog listens on this host: the log goes nowhere from now on; start syslogd or journald, or use -n")
 		} else {
 			s := &sink{w: w}
 			open = func(subsystems ...string) *slog.Logger {

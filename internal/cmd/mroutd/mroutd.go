@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +40,8 @@ type options struct {
 	ipcFile     string
 	table       uint32
 	delay       time.Duration
+
+	named, delayed bool // whether -i and -w were given
 }
 
 func newOptions() *options { return &options{level: "notice", ident: defaultIdent} }
@@ -67,11 +68,18 @@ func Spec() *cli.Spec {
 		Notes:    []string{"Exit: 0 told to end, 2 bad usage or configuration, 3 could not start or go on."},
 		Commands: []*cli.Spec{checkSpec(), labSpec()},
 		Action: func(ctx context.Context, call *cli.Call) error {
-			switch {
-			case o.list:
+			if o.list {
 				_, err := fmt.Fprintln(call.Stdout, strings.Join(subsystems, " "))
 				return err
-			case o.respondOnly:
+			}
+			if err := o.checkTogether(); err != nil {
+				return err
+			}
+			ctx, stop := cli.EndOnQuit(ctx)
+			defer stop()
+			// A second signal ends the program at once.
+			context.AfterFunc(ctx, stop)
+			if o.respondOnly {
 				return o.respond(ctx, call.Stderr)
 			}
 			return o.route(ctx, call)
@@ -98,7 +106,7 @@ func (o *options) setIdent(name string) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
 		return errors.New("not a part of the name of a file")
 	}
-	o.ident = name
+	o.ident, o.named = name, true
 	return nil
 }
 
@@ -110,7 +118,7 @@ func (o *options) setDelay(s string) error {
 	if err != nil || n < 0 || n > maxDelay {
 		return fmt.Errorf("not a number of 0 to %d", maxDelay)
 	}
-	o.delay = time.Duration(n) * time.Second
+	o.delay, o.delayed = time.Duration(n)*time.Second, true
 	return nil
 }
 
@@ -123,6 +131,24 @@ func (o *options) setTable(s string) error {
 	return nil
 }
 
+// checkTogether finds options of routing where nothing is routed.
+func (o *options) checkTogether() error {
+	if !o.respondOnly {
+		return nil
+	}
+	for _, of := range []struct {
+		option string
+		given  bool
+	}{
+		{"-f", o.configFile != ""}, {"-i", o.named}, {"-s", o.syslog}, {"-u", o.ipcFile != ""}, {"-w", o.delayed},
+	} {
+		if of.given {
+			return cli.Usage("%s has no meaning with --respond-only: it is for routing", of.option)
+		}
+	}
+	return nil
+}
+
 // respond is mroutd --respond-only: it runs until ctx ends.
 func (o *options) respond(ctx context.Context, stderr io.Writer) error {
 	s, err := newServer(o, stderr)
@@ -131,10 +157,11 @@ func (o *options) respond(ctx context.Context, stderr io.Writer) error {
 	}
 	defer s.close()
 	if o.pidFile != "" {
-		if err := os.WriteFile(o.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		remove, err := writePID(o.pidFile)
+		if err != nil {
 			return &cli.Error{Code: cli.ExitFailed, Err: err, Fix: "choose another file with -p"}
 		}
-		defer os.Remove(o.pidFile)
+		defer remove()
 	}
 	return couldNot(s.run(ctx))
 }

@@ -590,7 +590,7 @@ func TestFlood(t *testing.T) {
 // It ends when it is told to, and takes its pid file with it.
 func TestSignals(t *testing.T) {
 	l := lab.Start(t, crossing)
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT} {
 		file := filepath.Join(t.TempDir(), "pid")
 		p := start(t, l.Host("router"), "-n", "-p", file)
 		lab.Until(t, patience, func() error {
@@ -688,6 +688,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"--respond-only", "-d", "igmp,foo"}, "not one of"},
 		{[]string{"--respond-only", "-l", "loud"}, "not one of"},
 		{[]string{"--respond-only", "eth0"}, "eth0"},
+		{[]string{"--respond-only", "-f", "/dev/null"}, "-f has no meaning with --respond-only"},
+		{[]string{"--respond-only", "-i", "mroutd"}, "-i has no meaning with --respond-only"},
+		{[]string{"--respond-only", "-s"}, "-s has no meaning with --respond-only"},
+		{[]string{"--respond-only", "-u", "socket"}, "-u has no meaning with --respond-only"},
+		{[]string{"-w", "0", "--respond-only"}, "-w has no meaning with --respond-only"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := Run(t.Context(), c.args, nil, &stdout, &stderr)

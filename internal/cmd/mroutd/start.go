@@ -217,13 +217,34 @@ func nextGeneration(path string, log *slog.Logger) uint32 {
 	return id
 }
 
-// writePID writes the process id and returns what removes the file.
-func writePID(path string, log *slog.Logger) (remove func()) {
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
-		log.Warn("no pid file: choose another with -p", "error", err)
-		return func() {}
+// writePID writes the process id, unless the file is that of another process that
+// runs, and returns what removes it.
+func writePID(path string) (remove func(), err error) {
+	self := os.Getpid()
+	if other := readPID(path); other != self && plane.Runs(other) {
+		return nil, fmt.Errorf("%s is that of process %d, which runs", path, other)
 	}
-	return func() { os.Remove(path) }
+	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", self), 0o644); err != nil {
+		return nil, err
+	}
+	return func() {
+		if readPID(path) == self {
+			os.Remove(path)
+		}
+	}, nil
+}
+
+// readPID returns the process id in a file, 0 if there is none.
+func readPID(path string) int {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // checkSpec describes mroutd check.

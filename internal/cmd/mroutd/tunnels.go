@@ -36,10 +36,12 @@ type tunnels struct {
 	// failed are tunnels that could not be opened, and why, as was logged.
 	failed map[config.Host]string
 
+	// lookup looks up the addresses of a name.
+	lookup func(ctx context.Context, network, name string) ([]netip.Addr, error)
+
 	mu    sync.Mutex
 	names map[string]*lookup
 	news  bool // a look-up or a device has ended
-	done  chan struct{}
 }
 
 // openTunnel is a tunnel that carries packets.
@@ -49,18 +51,33 @@ type openTunnel struct {
 }
 
 // lookup is the look-up of a host name, and what came out.
-type lookup struct{ addr netip.Addr }
+type lookup struct {
+	addr netip.Addr
+	end  context.CancelFunc // ends the look-up
+}
 
 func (t *tunnels) init(wake func(), log *slog.Logger) {
-	t.wake, t.log, t.done = wake, log, make(chan struct{})
+	t.wake, t.log, t.lookup = wake, log, net.DefaultResolver.LookupNetIP
 	t.open, t.failed, t.names = make(map[config.Host]*openTunnel), make(map[config.Host]string), make(map[string]*lookup)
 }
 
 // close closes all devices.
 func (t *tunnels) close() {
-	close(t.done)
+	t.forget(nil)
 	for remote := range t.open {
 		t.shut(remote)
+	}
+}
+
+// forget ends the look-ups of names that no tunnel has.
+func (t *tunnels) forget(wanted []config.Tunnel) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, l := range t.names {
+		if !slices.ContainsFunc(wanted, func(w config.Tunnel) bool { return w.Remote.Name == name }) {
+			l.end()
+			delete(t.names, name)
+		}
 	}
 }
 
@@ -98,6 +115,7 @@ func (t *tunnels) follow(wanted []config.Tunnel, interfaces []plane.Link) []*lin
 			t.shut(remote)
 		}
 	}
+	t.forget(wanted)
 	var links []*link
 	for i := range wanted {
 		w := &wanted[i]
@@ -118,7 +136,7 @@ func (t *tunnels) follow(wanted []config.Tunnel, interfaces []plane.Link) []*lin
 			continue
 		}
 		l := &link{index: o.device.Index(), Link: host.Link{
-			Name: o.config.Name, Up: base.Up, PointToPoint: true,
+			Name: o.config.Name, Up: base.Up && !isDown(o.device.Index(), interfaces), PointToPoint: true,
 			Address: local, Remote: remote, Beside: w.Beside,
 			LinkSettings: linkSettings(&w.Link, true),
 		}}
@@ -152,6 +170,12 @@ func ends(local config.Interface, interfaces []plane.Link) (base *plane.Link, ad
 		}
 	}
 	return nil, netip.Addr{}
+}
+
+// isDown reports whether the device of a tunnel was set down. Of a new one the kernel
+// has not told anything yet: it is up.
+func isDown(index int, interfaces []plane.Link) bool {
+	return slices.ContainsFunc(interfaces, func(l plane.Link) bool { return l.Index == index && !l.Up })
 }
 
 // device returns the device of a tunnel, a new one if it differs in more than the
@@ -211,20 +235,26 @@ func (t *tunnels) resolve(h config.Host) netip.Addr {
 	if known := t.names[h.Name]; known != nil {
 		return known.addr
 	}
-	t.names[h.Name] = &lookup{}
-	go t.lookUp(h.Name)
+	ctx, end := context.WithCancel(context.Background())
+	l := &lookup{end: end}
+	t.names[h.Name] = l
+	go t.lookUp(ctx, h.Name, l)
 	return netip.Addr{}
 }
 
-// lookUp looks a name up until it has exactly one address, which is kept.
-func (t *tunnels) lookUp(name string) {
+// lookUp looks a name up until it has exactly one address, which is kept, or until
+// ctx ends.
+func (t *tunnels) lookUp(ctx context.Context, name string, l *lookup) {
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", name)
+		limited, cancel := context.WithTimeout(ctx, lookupLimit)
+		addrs, err := t.lookup(limited, "ip4", name)
 		cancel()
+		if ctx.Err() != nil {
+			return
+		}
 		if err == nil && len(addrs) == 1 {
 			t.mu.Lock()
-			t.names[name].addr = addrs[0].Unmap()
+			l.addr = addrs[0].Unmap()
 			t.mu.Unlock()
 			t.tell()
 			return
@@ -232,7 +262,7 @@ func (t *tunnels) lookUp(name string) {
 		t.log.Error("other end of a tunnel: expected a name with exactly one address", "name", name, "found", addrs[:min(len(addrs), maxLookupAnswers)], "error", err)
 		select {
 		case <-time.After(lookupAgain):
-		case <-t.done:
+		case <-ctx.Done():
 			return
 		}
 	}
