@@ -137,13 +137,14 @@ func TestReviewOfOtherLinks(t *testing.T) {
 	for i := range 300 {
 		r.visitor(i).probe(true)
 	}
-	l := r.p.linkOf(1).Link
-	l.Up = false
-	r.set(l)
-	for _, route := range r.p.table.order {
-		if len(route.reports) > 0 {
-			t.Fatalf("%v has the report of a neighbour that is lost", route.prefix)
-		}
+	if !r.p.review.waits {
+		t.Fatal("nothing waits")
+	}
+	up := r.stranger(1, 9)
+	up.version.Minor = 8
+	up.probe(true) // what it said before counts no more
+	if routes, reports := r.p.RouteCount(); routes != 502 || reports != 0 {
+		t.Fatalf("%d routes, %d reports", routes, reports)
 	}
 }
 

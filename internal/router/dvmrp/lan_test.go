@@ -79,3 +79,29 @@ func TestLinksOfOneLan(t *testing.T) {
 		})
 	}
 }
+
+// Neighbours are told at once if a link turns out to lead to the LAN of another one,
+// and if it does no more.
+func TestLinkJoinsLan(t *testing.T) {
+	r := newRig(t)
+	r.set(lan(1))
+	r.set(lan(2))
+	r.run(time.Second)
+	s := r.peer(1, 5)
+	r.peer(2, 5)
+	s.report("10.1.0.0/16", 1)
+	r.run(5 * time.Second)
+	joined := lan(2)
+	joined.Networks = append(joined.Networks, host.Network{Prefix: net("192.168.1.0/24")})
+	for _, c := range []struct {
+		link host.Link
+		want int
+	}{{joined, 32}, {lan(2), 2}} {
+		r.drop()
+		r.set(c.link)
+		r.run(time.Second)
+		if m := r.told(2, "10.1.0.0/16"); m != c.want {
+			t.Errorf("metric %d is told, want %d", m, c.want)
+		}
+	}
+}

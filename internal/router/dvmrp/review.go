@@ -89,9 +89,11 @@ func (p *Protocol) reviewRoutes(left int) int {
 			v.links = v.links[:0]
 			return left
 		}
-		// Routes with very many reports cost more.
+		// Routes with very many reports cost more, and those that change.
 		left -= 1 + len(r.reports)/8
+		last := p.changes.last
 		p.reviewRoute(r)
+		left -= int(p.changes.last - last)
 	}
 	return 0
 }
