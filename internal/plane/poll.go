@@ -3,6 +3,7 @@ package plane
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // of Go's runtime: a packet wakes the goroutine that handles it, and no other.
 type poller struct {
 	epoll  int
+	spare  bool // there is another processor for who is waited for
 	events [8]unix.EpollEvent
 
 	mu   sync.Mutex
@@ -26,7 +28,7 @@ const awake = 50 * time.Microsecond
 const wakeTag = 31
 
 func newPoller() (*poller, error) {
-	p := &poller{epoll: -1, wake: -1}
+	p := &poller{epoll: -1, wake: -1, spare: runtime.NumCPU() > 1}
 	var err error
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
@@ -56,7 +58,7 @@ func (p *poller) wait(limit time.Duration, soon bool) (ready uint32, err error) 
 		timeout = int((min(limit, longest) + time.Millisecond - 1) / time.Millisecond)
 	}
 	n := 0
-	if soon && timeout != 0 {
+	if soon && timeout != 0 && p.spare {
 		for began := time.Now(); n == 0 && err == nil && time.Since(began) < awake; {
 			n, err = unix.EpollWait(p.epoll, p.events[:], 0)
 		}

@@ -83,10 +83,12 @@ type Router struct {
 	adopted adopted
 
 	upcalls, questions *batch
-	row                int   // upcalls since the last other packet
-	together           bool  // the next question came with the last one, and little was done since
-	hold               bool  // what is to be sent may wait for the next answer
-	control, traces    queue // of packets of the routing socket that are no upcalls
+	row                int    // upcalls since the last other packet
+	together           bool   // the next question came with the last one, and little was done since
+	hold               bool   // what is to be sent may wait for the next answer
+	groups             uint64 // of questions that came together, so far
+	group              uint64 // of the question that is handled; 0: it is none
+	control, traces    queue  // of packets of the routing socket that are no upcalls
 	upcall             host.Upcall
 	packet             host.Packet
 	out                outgoing
@@ -240,7 +242,7 @@ func (r *Router) busy() bool { return len(r.entries.stale) > 0 || len(r.adopted.
 // then questions; nil if nothing has. It does not wait, and what it returns is valid
 // until the next call. Apply is to be told next what it leads to.
 func (r *Router) Next() (host.Event, error) {
-	r.hold = false
+	r.hold, r.group = false, 0
 	if r.together {
 		return r.question()
 	}
@@ -283,6 +285,7 @@ func (r *Router) question() (host.Event, error) {
 	if r.questions.empty() {
 		r.flush()
 		r.questions.receive(r.sending)
+		r.groups++
 	}
 	if r.questions.err != nil {
 		return nil, &Error{"receive from", "raw IGMP socket", r.questions.err}
@@ -292,7 +295,7 @@ func (r *Router) question() (host.Event, error) {
 		if r.fill(packet, r.byIndex[ifIndex], at, local) {
 			r.counts.Questions++
 			r.together = !r.questions.empty()
-			r.hold = r.together
+			r.hold, r.group = r.together, r.groups
 			return &r.packet, nil
 		}
 	}
@@ -376,7 +379,7 @@ func (r *Router) Apply(a *host.Actions) {
 		r.flush()
 		r.together = false
 	}
-	r.hold = false
+	r.hold, r.group = false, 0
 }
 
 // Flow implements [host.Counters].
@@ -391,23 +394,30 @@ func (r *Router) Flow(source, group netip.Addr) (host.FlowCount, bool) {
 	return host.FlowCount(n), true
 }
 
-// Link implements [host.Counters].
+// Link implements [host.Counters]. Questions that came together get the same count.
 func (r *Router) Link(id host.Interface) (host.LinkCount, bool) {
 	v := r.links[id]
 	if v == nil || v.slot < 0 {
 		return host.LinkCount{}, false
 	}
+	if r.group != 0 && v.counted == r.group {
+		return v.count, true
+	}
 	n, err := r.table.VifCount(v.slot)
 	if err != nil {
 		return host.LinkCount{}, false
 	}
-	return host.LinkCount(n), true
+	v.count, v.counted = host.LinkCount(n), r.group
+	return v.count, true
 }
 
 // vif is a link that is wanted to be a vif of the kernel.
 type vif struct {
 	ifIndex int
 	slot    int // -1: not installed
+	// count is what was counted for a question, one of the group that counted says.
+	count   host.LinkCount
+	counted uint64
 }
 
 // slot is a number for vifs.

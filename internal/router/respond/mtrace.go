@@ -74,9 +74,10 @@ func (r *Responder) trace(now time.Duration, p Packet, t Tables) Result {
 	} else {
 		outcome, send = PassedOn, h.request()
 	}
-	if send.Message, err = m.AppendBinary(make([]byte, 0, m.Len())); err != nil {
+	if r.encoded, err = m.AppendBinary(r.encoded[:0]); err != nil {
 		return Result{Outcome: Failed, Err: err}
 	}
+	send.Message = r.encoded
 	r.send = append(r.send[:0], send)
 	return Result{Outcome: outcome, Send: r.send}
 }

@@ -110,6 +110,7 @@ type Responder struct {
 
 	// What follows is used again and again.
 	message mtrace.Message
+	encoded []byte
 	info    dvmrp.Info
 	send    []Send
 }
@@ -134,7 +135,7 @@ func (r *Responder) Configure(asking host.Asking, identity Identity) {
 func (r *Responder) Counts() Counts { return r.counts }
 
 // Handle says what to do about an IGMP message. now is monotonic. What it returns
-// is valid until the next call but for the messages, which stay, and are not to be
+// is valid until the next call; messages that are to be sent later stay. None is to be
 // changed.
 func (r *Responder) Handle(now time.Duration, p Packet, t Tables) Result {
 	result := r.handle(now, p, t)
