@@ -41,7 +41,9 @@ func TestRouterSendOrder(t *testing.T) {
 	r.add(2, "eth1")
 	s := listen(t, near, igmp, 0x13)
 	here := ip("10.0.1.1")
-	answer := func(n int) host.Send { return host.Send{From: ip("10.0.1.254"), To: here, TTL: 255, Message: numbered(n)} }
+	answer := func(n int) host.Send {
+		return host.Send{From: ip("10.0.1.254"), To: here, TTL: 255, Message: numbered(n)}
+	}
 	apply := func(sends ...host.Send) { r.Apply(&host.Actions{Send: sends}) }
 
 	// More than one system call sends, others among them.
