@@ -2,12 +2,14 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"mbone/internal/router/host"
 	"mbone/internal/router/respond"
 	"mbone/internal/router/timer"
+	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 )
 
@@ -73,8 +75,9 @@ func (e *Engine) appendAnswer(sends []host.Send, s *respond.Send) []host.Send {
 
 func (e *Engine) logQuestion(p *host.Packet, r respond.Result) {
 	log, level := e.env.Log.Traceroute, slog.LevelDebug
-	if igmp.Type(p.Message[0]) == igmp.TypeDVMRP {
-		log = e.env.Log.Neighbors
+	var question fmt.Stringer = igmp.Type(p.Message[0])
+	if question == igmp.TypeDVMRP {
+		log, question = e.env.Log.Neighbors, dvmrp.Code(p.Message[1])
 	}
 	if r.Outcome == respond.Failed {
 		level = slog.LevelWarn
@@ -82,7 +85,11 @@ func (e *Engine) logQuestion(p *host.Packet, r respond.Result) {
 	if !log.Enabled(context.Background(), level) {
 		return
 	}
-	attrs := []any{"from", p.From, "to", p.To, "interface", p.Interface, "outcome", r.Outcome}
+	attrs := []any{"kind", question, "from", p.From, "to", p.To}
+	if l := e.tables.link(p.Interface); l != nil {
+		attrs = append(attrs, "interface", l.Name)
+	}
+	attrs = append(attrs, "outcome", r.Outcome)
 	if r.Err != nil {
 		attrs = append(attrs, "error", r.Err)
 	}

@@ -230,12 +230,19 @@ func (d *daemon) listen(ctx context.Context, reloads, dumps <-chan os.Signal) {
 			return
 		case s := <-dumps:
 			// Who knows mrouted sends these, and must not end the router.
-			d.log.main.Log(ctx, levelNotice, "there are no dumps yet: use mrinfo and mtrace, or -d", "signal", s)
+			d.log.main.Log(ctx, levelNotice, "there are no dumps yet: use mrinfo, mtrace and ip mroute, or -d", "signal", s)
 			continue
 		case <-reloads:
 		}
 		c, err := d.options.load(d.log.main)
 		if err != nil {
+			var problems config.Errors
+			if errors.As(err, &problems) {
+				for _, p := range problems {
+					d.log.main.Error(p.Error())
+				}
+				err = errors.New("it has errors")
+			}
 			d.log.main.Error("configuration not read, the old one stays", "error", err)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"reflect"
@@ -144,7 +145,7 @@ func newLink(l *plane.Link, p *config.Phyint) *link {
 // remove takes a link from the engine, and then its vif from the kernel.
 func (d *daemon) remove(key linkKey) {
 	l := d.links[key]
-	d.log.iface.Info("link removed", "link", l.Name)
+	d.log.iface.Log(context.Background(), levelNotice, "interface removed", "interface", l.Name)
 	delete(d.links, key)
 	d.handle(&host.LinkRemoved{Interface: l.ID})
 	d.router.RemoveLink(l.ID)
@@ -178,7 +179,11 @@ func (d *daemon) update(key linkKey, l *link) {
 	if same {
 		return
 	}
-	d.log.iface.Info("link", "link", l.Name, "new", old == nil, "up", l.Up, "address", l.Address, "enabled", l.Enabled)
+	what, level := "interface", slog.LevelInfo
+	if old != nil {
+		what, level = "interface changed", levelNotice
+	}
+	d.log.iface.Log(context.Background(), level, what, "interface", l.Name, "up", l.Up, "address", l.Address, "enabled", l.Enabled)
 	d.links[key] = l
 	d.handle(&host.LinkChanged{Link: l.Link})
 }

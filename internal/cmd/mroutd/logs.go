@@ -19,7 +19,7 @@ import (
 
 // levelNotice is what a daemon says by default: that it started, that something
 // is not as it should be.
-const levelNotice = slog.LevelInfo + 2
+const levelNotice = host.LevelNotice
 
 // levels are the names of -l, which are mrouted's.
 var levels = map[string]slog.Level{

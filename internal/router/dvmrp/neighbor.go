@@ -210,7 +210,7 @@ func (p *Protocol) advance(n *neighbor, hearsUs bool) *neighbor {
 	case n.state == Waiting && p.now-n.since >= fastProbeInterval/2:
 		// Not one that was sent before it could hear this router.
 		n.state = OneWay
-		p.logLink(n.link, oneWayLog, slog.LevelInfo, "a neighbor does not seem to hear this router", "neighbor", n.addr)
+		p.logLink(n.link, oneWayLog, host.LevelNotice, "a neighbor does not seem to hear this router", "neighbor", n.addr)
 	}
 	return n
 }
@@ -220,7 +220,7 @@ func (p *Protocol) accept(n *neighbor) {
 	n.state = Peer
 	n.peered, n.young = p.now, true
 	n.link.peers++
-	p.logLink(n.link, upLog, slog.LevelInfo, "neighbor is up", "neighbor", n.addr)
+	p.logLink(n.link, upLog, host.LevelNotice, "neighbor is up", "neighbor", n.addr)
 	p.review.happened(n.link, affair{news: true})
 	p.greet(n.link)
 }
@@ -234,7 +234,7 @@ func (p *Protocol) restarted(n *neighbor, generation uint32) {
 		p.requestProbe(n.link)
 		return
 	}
-	p.logLink(n.link, restartLog, slog.LevelInfo, "neighbor has started again", "neighbor", n.addr)
+	p.logLink(n.link, restartLog, host.LevelNotice, "neighbor has started again", "neighbor", n.addr)
 	n.peered, n.young = p.now, true
 	p.neighborChanged(p.now, n)
 	p.review.happened(n.link, affair{news: true})
@@ -260,7 +260,7 @@ func (p *Protocol) lose(n *neighbor, why string) {
 	p.neighbors--
 	wasPeer := n.isPeer()
 	n.gone = true
-	p.logLink(l, lostLog, slog.LevelInfo, "neighbor is lost", "neighbor", n.addr, "state", n.state, "reason", why)
+	p.logLink(l, lostLog, host.LevelNotice, "neighbor is lost", "neighbor", n.addr, "state", n.state, "reason", why)
 	if !wasPeer {
 		return
 	}

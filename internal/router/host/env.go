@@ -32,6 +32,10 @@ type Logs struct {
 	Traceroute *slog.Logger // mtrace
 }
 
+// LevelNotice is that of what an operator wants to know without asking: a neighbour
+// that came or was lost, a link that changed.
+const LevelNotice = slog.LevelInfo + 2
+
 // Debugs reports whether log takes lines of debugging: what they say may be costly to
 // find out.
 func Debugs(log *slog.Logger) bool {

@@ -135,7 +135,7 @@ func (g *group) settle(now time.Duration, changed bool) bool {
 	there := g.exclude || len(g.sources) > 0
 	if !there {
 		if log := l.m.env.Log.Membership; host.Debugs(log) {
-			log.Debug("a group has no members any more", "link", l.Name, "group", address(g.addr))
+			log.Debug("a group has no members any more", "interface", l.Name, "group", address(g.addr))
 		}
 		l.drop(g)
 	}

@@ -190,6 +190,6 @@ func (l *link) refuse(now time.Duration, what string, g uint32, limit int) {
 	l.counters.Refused++
 	if held, ok := l.full.allow(now); ok {
 		l.m.env.Log.Membership.Error("too many "+what+" of members: the newest are ignored",
-			"link", l.Name, "group", address(g), "limit", limit, "on_link", l.dynamic, "held", held)
+			"interface", l.Name, "group", address(g), "limit", limit, "on_link", l.dynamic, "held", held)
 	}
 }

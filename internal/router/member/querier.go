@@ -88,7 +88,7 @@ func (l *link) send(to netip.Addr, q *igmp.Query) {
 	}
 	message, err := q.AppendBinary(nil)
 	if err != nil {
-		l.m.env.Log.Membership.Error("cannot make a query", "link", l.Name, "err", err)
+		l.m.env.Log.Membership.Error("cannot make a query", "interface", l.Name, "error", err)
 		return
 	}
 	l.counters.QueriesSent++
@@ -110,14 +110,14 @@ func (l *link) query(now time.Duration, from netip.Addr, q *igmp.Query) {
 		l.counters.OtherVersions++
 		if held, ok := l.mixed.allow(now); ok {
 			l.m.env.Log.Membership.Warn("a querier of another version of IGMP: all routers of a link are to be configured for the same",
-				"link", l.Name, "querier", from, "version", q.Version, "ours", l.version(), "held", held)
+				"interface", l.Name, "querier", from, "version", q.Version, "ours", l.version(), "held", held)
 		}
 	}
 	if l.version() == 1 || !from.Less(l.Address) || l.other.IsValid() && l.other.Less(from) {
 		return // version 1 has no election
 	}
 	if l.other != from {
-		l.m.env.Log.Membership.Info("another querier", "link", l.Name, "querier", from)
+		l.m.env.Log.Membership.Info("another querier", "interface", l.Name, "querier", from)
 		l.m.env.Timers.Stop(&l.next)
 		l.other, l.since, l.variables = from, now, l.own()
 	}
@@ -159,7 +159,7 @@ func (l *link) otherPresent() time.Duration {
 
 // otherGone becomes querier, since the other one has not been heard for long.
 func (l *link) otherGone(now time.Duration) {
-	l.m.env.Log.Membership.Info("the querier is gone, and this router takes over", "link", l.Name, "querier", l.other)
+	l.m.env.Log.Membership.Info("the querier is gone, and this router takes over", "interface", l.Name, "querier", l.other)
 	l.takeOver(now)
 	l.generalQuery(now)
 }

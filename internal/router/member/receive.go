@@ -209,7 +209,7 @@ func (l *link) join(now time.Duration, addr uint32) *group {
 		return nil
 	}
 	if log := m.env.Log.Membership; host.Debugs(log) {
-		log.Debug("a group has members", "link", l.Name, "group", address(addr))
+		log.Debug("a group has members", "interface", l.Name, "group", address(addr))
 	}
 	return l.add(now, addr, false)
 }
