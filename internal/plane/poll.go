@@ -3,7 +3,6 @@ package plane
 import (
 	"encoding/binary"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 
@@ -14,21 +13,17 @@ import (
 // of Go's runtime: a packet wakes the goroutine that handles it, and no other.
 type poller struct {
 	epoll  int
-	spare  bool // there is another processor for who is waited for
 	events [8]unix.EpollEvent
 
 	mu   sync.Mutex
 	wake int // -1: closed
 }
 
-// awake is how long the poller looks for more before it sleeps.
-const awake = 50 * time.Microsecond
-
 // wakeTag stands for Wake among the tags of descriptors.
 const wakeTag = 31
 
 func newPoller() (*poller, error) {
-	p := &poller{epoll: -1, wake: -1, spare: runtime.NumCPU() > 1}
+	p := &poller{epoll: -1, wake: -1}
 	var err error
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
@@ -48,24 +43,14 @@ func (p *poller) add(fd int, tag int32) error {
 }
 
 // wait waits for descriptors, at most for limit (negative: for ever), and returns
-// a set of tags. Times are rounded up to milliseconds. Where one thing comes after
-// another, soon says so: then it looks again and again for a while before it sleeps,
-// as to be woken takes longer than most things that it is woken for.
-func (p *poller) wait(limit time.Duration, soon bool) (ready uint32, err error) {
+// a set of tags. Times are rounded up to milliseconds.
+func (p *poller) wait(limit time.Duration) (ready uint32, err error) {
 	timeout := -1
 	if limit >= 0 {
 		const longest = time.Hour
 		timeout = int((min(limit, longest) + time.Millisecond - 1) / time.Millisecond)
 	}
-	n := 0
-	if soon && timeout != 0 && p.spare {
-		for began := time.Now(); n == 0 && err == nil && time.Since(began) < awake; {
-			n, err = unix.EpollWait(p.epoll, p.events[:], 0)
-		}
-	}
-	if n == 0 && err == nil {
-		n, err = unix.EpollWait(p.epoll, p.events[:], timeout)
-	}
+	n, err := unix.EpollWait(p.epoll, p.events[:], timeout)
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
 	}

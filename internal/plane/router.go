@@ -26,7 +26,7 @@ const (
 	// flood of new flows must not make neighbours seem silent.
 	maxUpcalls = 256
 	// maxAsked is how many questions are taken at once. Their answers leave together:
-	// an upcall waits for them, less than 100 µs.
+	// an upcall waits for them, mostly less than 100 µs.
 	maxAsked   = 8
 	sendBuffer = 1 << 20
 	// settle is how many entries are worked on in one go: less than a millisecond.
@@ -93,7 +93,6 @@ type Router struct {
 	packet             host.Packet
 	out                outgoing
 	counts             RouterCounts
-	waited             uint64 // how many events there were before the last Wait
 }
 
 // Tags of descriptors in the poller.
@@ -229,9 +228,7 @@ func (r *Router) Wait(limit time.Duration) (interfaces bool, err error) {
 	if r.control.n > 0 || r.traces.n > 0 || r.upcalls.at < r.upcalls.n || r.questions.at < r.questions.n || r.busy() {
 		limit = 0
 	}
-	n := r.counts.Upcalls + r.counts.Packets + r.counts.Questions
-	ready, err := r.poll.wait(limit, n != r.waited)
-	r.waited = n
+	ready, err := r.poll.wait(limit)
 	return ready&(1<<tagInterfaces) != 0, err
 }
 
