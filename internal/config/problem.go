@@ -30,9 +30,9 @@ type Problem struct {
 // Error returns file:line:column: text.
 func (p *Problem) Error() string {
 	if p.Warning {
-		return p.Position.String() + ": warning: " + p.Text
+		return p.String() + ": warning: " + p.Text
 	}
-	return p.Position.String() + ": " + p.Text
+	return p.String() + ": " + p.Text
 }
 
 // Errors are the problems that keep a file from being used, in its order, up to a
