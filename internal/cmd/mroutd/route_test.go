@@ -206,7 +206,6 @@ func (n *routing) tree(s stream, want ...string) {
 		now := time.Now()
 		got := n.names(s, func(p *passed) bool { return now.Sub(p.last) < window })
 		if !slices.Equal(got, want) {
-			time.Sleep(window / 20)
 			return fmt.Errorf("(%v, %v) passes %q, want %q", s.source, s.group, got, want)
 		}
 		return nil
@@ -358,7 +357,6 @@ func (n *routing) path(from string, last, source, receiver netip.Addr, want ...s
 			Accept: func(m *mtrace.Message) bool { return m.Type == mtrace.TypeResponse },
 		})
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			time.Sleep(window / 20)
 			return err
 		}
 		var got []string
@@ -369,7 +367,6 @@ func (n *routing) path(from string, last, source, receiver netip.Addr, want ...s
 			}
 		}
 		if !slices.Equal(got, want) {
-			time.Sleep(window / 20)
 			return fmt.Errorf("the way from %v to %v is %v, want %v", receiver, source, got, want)
 		}
 		return nil
