@@ -54,9 +54,9 @@ func Run(ctx context.Context, a Asker, c Crawl) (*report.Map, error) {
 // asked, too, if two routers call it their own, and if the one that does was
 // found to claim what is not its own.
 //
-// An answer whose first packet got lost looks like a shorter one. So where packets
-// get lost, every router is asked once more, after all others; mostly there is
-// time for that, since the silent ones take long.
+// An answer that lost a packet may look like a shorter one. So where packets get
+// lost, every router is asked more often, after all others; mostly there is time
+// for that, since the silent ones take long.
 type crawler struct {
 	Crawl
 	facts    []ask.NeighborsAnswer
@@ -74,7 +74,7 @@ type crawler struct {
 	broken   error         // why the crawl was ended early
 	singles  int           // addresses that answered the question to them
 	repeated int           // those that did so only after packets got lost
-	once     []ip          // addresses that answered one question, with one packet
+	unsure   []ip          // addresses that answered, to be asked more often where packets get lost
 	quickest time.Duration // round trip of a first try; 0: none yet
 	progress Progress
 }
@@ -84,6 +84,7 @@ type target struct {
 	steps  int32 // from the start, the fewest; farAway if it is not known
 	state  state
 	again  bool // asked once more, after another address answered, or to be sure
+	sure   int  // how often it was asked to be sure
 	fact   int  // index of the answer
 	doubts int  // how often another address answered that nobody bears out
 	tries  int
@@ -103,7 +104,7 @@ type target struct {
 //	             |---> failed       it could not be asked
 //	             '---> cutOff       the crawl was ended
 //
-// An answered one may be asked once more to be sure, and stays answered then.
+// An answered one may be asked again to be sure, and stays answered then.
 type state uint8
 
 const (
@@ -169,7 +170,7 @@ func (k *crawler) run(ctx context.Context, a Asker) {
 		if k.Tell != nil {
 			k.progress.Outstanding = k.inFlight + k.queue.Len()
 			if k.lossy() {
-				k.progress.Outstanding += len(k.once)
+				k.progress.Outstanding += len(k.unsure)
 			}
 			k.Tell(k.progress)
 		}
@@ -212,11 +213,12 @@ func (k *crawler) next() (ask.NeighborsQuestion, bool) {
 		t.state = asked
 		return q, true
 	}
-	for k.lossy() && len(k.once) > 0 {
-		x := k.once[0]
-		k.once = k.once[1:]
-		if t := k.targets[x]; !t.again {
+	for k.lossy() && len(k.unsure) > 0 {
+		x := k.unsure[0]
+		k.unsure = k.unsure[1:]
+		if t := k.targets[x]; t.state == answered && t.sure < maxSure {
 			t.again = true // it is known to be there: its state does not change
+			t.sure++
 			q := k.Question
 			q.Router = x.addr()
 			return q, true
@@ -252,6 +254,9 @@ func (k *crawler) hearAll(o *outcome, t *target) (reached bool, alias int32) {
 		if !speaks(a) {
 			continue
 		}
+		if t.state == answered && !sameSpeech(&k.facts[t.fact], a) {
+			continue // late, to a question to somebody else: whose the address is is known
+		}
 		s := k.hear(a, t)
 		if s == nobody {
 			o.err = errors.New(k.limit)
@@ -276,10 +281,11 @@ func (k *crawler) settle(ctx context.Context, o outcome, t *target, reached bool
 	op, _ := errors.AsType[*ask.OpError](o.err)
 	switch {
 	case t.state == answered: // and was only asked to be sure
+		k.unsure = append(k.unsure, o.router)
 	case reached:
 		t.state = answered
-		if a := &k.facts[t.fact]; o.router.isRouter() && a.Packets == 1 && !a.Uncertain {
-			k.once = append(k.once, o.router)
+		if o.router.isRouter() {
+			k.unsure = append(k.unsure, o.router)
 		}
 	case ctx.Err() != nil && o.err != nil && !errors.Is(o.err, ask.ErrNoAnswer):
 		t.state = cutOff
@@ -497,7 +503,7 @@ func (k *crawler) needed(x ip, t *target) bool {
 	switch {
 	case t.state == doubtful:
 		_, speaks := e.byFrom[x]
-		return !speaks && len(e.confirmed[x]) == 0
+		return !speaks && len(e.borneOut(x)) == 0
 	case t.state != idle:
 		return false
 	case k.isStart(x):

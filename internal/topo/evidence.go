@@ -226,6 +226,17 @@ func (e *evidence) confirm(s int32, fn func(x ip, claimant int32)) {
 	}
 }
 
+// borneOut returns who answered questions to x and is borne out by a neighbour.
+func (e *evidence) borneOut(x ip) []int32 {
+	var both []int32
+	for _, s := range e.reached[x] {
+		if slices.Contains(e.confirmed[x], s) {
+			both = append(both, s)
+		}
+	}
+	return both
+}
+
 // bears is whether witness's interface that names x bears out the claimant of x,
 // who names that interface back. It does not if it names another address of the
 // claimant, too: then two routers are on its link, or one with two interfaces

@@ -40,7 +40,7 @@ func identify(f *facts) *identity {
 		silent:   make(map[ip]int32),
 		owners:   make(map[ip]int32),
 	}
-	answers := best(f.answers)
+	answers := f.best()
 	for _, a := range answers {
 		id.add(a)
 	}
@@ -56,11 +56,11 @@ func identify(f *facts) *identity {
 }
 
 // best returns the best answer from each address, in the order of addresses.
-func best(answers []ask.NeighborsAnswer) []*ask.NeighborsAnswer {
-	byFrom := make(map[ip]*ask.NeighborsAnswer, len(answers))
-	for i := range answers {
-		a := &answers[i]
-		if b := byFrom[ipOf(a.From)]; b == nil || better(a, b) {
+func (f *facts) best() []*ask.NeighborsAnswer {
+	byFrom := make(map[ip]*ask.NeighborsAnswer, len(f.answers))
+	for i := range f.answers {
+		a := &f.answers[i]
+		if b := byFrom[ipOf(a.From)]; b == nil || f.better(a, b) {
 			byFrom[ipOf(a.From)] = a
 		}
 	}
@@ -73,12 +73,18 @@ func best(answers []ask.NeighborsAnswer) []*ask.NeighborsAnswer {
 }
 
 // better is whether one answer of a router says more than another: an undamaged
-// one, one in the new form, a complete one, the later one.
-func better(a, b *ask.NeighborsAnswer) bool {
+// one, one in the new form, a complete one, the later one. A crawl is over before
+// routers change: there one with fewer packets lacks some.
+func (f *facts) better(a, b *ask.NeighborsAnswer) bool {
+	packets := a.Packets - b.Packets
+	if f.trusting {
+		packets = 0
+	}
 	return cmp.Or(
 		yes(b.BadChecksum)-yes(a.BadChecksum),
 		yes(b.Old)-yes(a.Old),
 		yes(b.Uncertain)-yes(a.Uncertain),
+		packets,
 		a.Time.Compare(b.Time),
 		b.Asked.Compare(a.Asked),
 		b.From.Compare(a.From),
@@ -122,13 +128,16 @@ func sorted(records []dvmrp.Interface) []dvmrp.Interface {
 	return records
 }
 
-// owner returns whose address x is. Who answers there is; else it belongs to who
-// alone claims it, unless somebody, even the claimant, names it as a neighbour:
+// owner returns whose address x is. Who answers there is, of several the one that
+// a neighbour bears out; else it belongs to who alone claims it, unless somebody, even the claimant, names it as a neighbour:
 // then the claim must be confirmed, or else the address could have been asked and
 // would be silent.
 func (id *identity) owner(x ip) int32 {
 	if s, ok := id.byFrom[x]; ok {
 		return id.root(s)
+	}
+	if r := id.sole(id.borneOut(x)); r >= 0 {
+		return r
 	}
 	if r := id.sole(id.reached[x]); r != nobody {
 		return r
@@ -162,7 +171,7 @@ func (id *identity) gather() {
 			id.number[r] = n
 			id.nodes = append(id.nodes, node{})
 		}
-		if a := id.answers[s]; id.nodes[n].answer == nil || better(a, id.nodes[n].answer) {
+		if a := id.answers[s]; id.nodes[n].answer == nil || id.facts.better(a, id.nodes[n].answer) {
 			id.nodes[n].answer = a
 		}
 	}
