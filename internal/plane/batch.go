@@ -48,11 +48,8 @@ func newBatch(limit int) *batch {
 // empty reports whether all packets that were received have been looked at.
 func (b *batch) empty() bool { return b.at == b.n }
 
-// receive takes packets from the socket if there are none left. It does not wait.
+// receive takes packets from the socket, in place of those before. It does not wait.
 func (b *batch) receive(fd int) {
-	if !b.empty() {
-		return
-	}
 	for i := range b.headers[:b.limit] {
 		b.headers[i].header.SetControllen(maxControl)
 	}

@@ -83,6 +83,7 @@ type Router struct {
 	adopted adopted
 
 	upcalls, questions *batch
+	readable           uint32 // tags of sockets that have more, as far as is known
 	row                int    // upcalls since the last other packet
 	together           bool   // the next question came with the last one, and little was done since
 	hold               bool   // what is to be sent may wait for the next answer
@@ -108,7 +109,7 @@ func OpenRouter(o RouterOptions) (*Router, error) {
 	r := &Router{
 		log: o.Log, routing: -1, sending: -1, passing: -1,
 		links: make(map[host.Interface]*vif), byIndex: make(map[int]host.Interface),
-		upcalls: newBatch(batchLen), questions: newBatch(maxAsked),
+		upcalls: newBatch(batchLen), questions: newBatch(maxAsked), readable: 1<<tagRouting | 1<<tagQuestions,
 		out: newOutgoing(),
 	}
 	r.entries.wanted = make(map[flow]entry)
@@ -229,6 +230,7 @@ func (r *Router) Wait(limit time.Duration) (interfaces bool, err error) {
 		limit = 0
 	}
 	ready, err := r.poll.wait(limit)
+	r.readable |= ready
 	return ready&(1<<tagInterfaces) != 0, err
 }
 
@@ -243,14 +245,12 @@ func (r *Router) Next() (host.Event, error) {
 	if r.together {
 		return r.question()
 	}
-	// However long the last event took: an upcall holds up packets.
 	for r.row < maxUpcalls || r.control.n == 0 {
-		r.upcalls.receive(r.routing)
+		if !r.receive(r.upcalls, r.routing, tagRouting) {
+			break
+		}
 		if r.upcalls.err != nil {
 			return nil, &Error{"receive from", "multicast routing socket", r.upcalls.err}
-		}
-		if r.upcalls.n == 0 {
-			break
 		}
 		for packet, control, ok := r.upcalls.next(); ok; packet, control, ok = r.upcalls.next() {
 			if r.isUpcall(packet) {
@@ -264,13 +264,16 @@ func (r *Router) Next() (host.Event, error) {
 	r.row = 0
 	r.settle()
 	if p := r.control.take(); p != nil && r.fill(p.packet, p.in, p.at, p.local) {
+		r.lookAgain()
 		r.counts.Packets++
 		return &r.packet, nil
 	}
 	if r.askAdopted() {
+		r.lookAgain()
 		return &r.upcall, nil
 	}
 	if p := r.traces.take(); p != nil && r.fill(p.packet, p.in, p.at, p.local) {
+		r.lookAgain()
 		r.counts.Questions++
 		return &r.packet, nil
 	}
@@ -281,8 +284,14 @@ func (r *Router) Next() (host.Event, error) {
 func (r *Router) question() (host.Event, error) {
 	if r.questions.empty() {
 		r.flush()
-		r.questions.receive(r.sending)
+		if !r.receive(r.questions, r.sending, tagQuestions) {
+			r.together = false
+			return nil, nil
+		}
 		r.groups++
+		if r.readable&(1<<tagQuestions) != 0 {
+			r.lookAgain() // upcalls do not wait for all of them
+		}
 	}
 	if r.questions.err != nil {
 		return nil, &Error{"receive from", "raw IGMP socket", r.questions.err}
@@ -299,6 +308,21 @@ func (r *Router) question() (host.Event, error) {
 	r.together = false
 	r.flush()
 	return nil, nil
+}
+
+// lookAgain makes Next look for upcalls before anything else, without a Wait: what
+// it returns now may take long, and an upcall holds up packets.
+func (r *Router) lookAgain() { r.readable |= 1 << tagRouting }
+
+// receive takes packets from a socket if there are none left and it may have some,
+// and reports whether there are any, or an error.
+func (r *Router) receive(b *batch, fd int, tag uint) bool {
+	if b.empty() && r.readable&(1<<tag) != 0 {
+		if b.receive(fd); b.n < b.limit {
+			r.readable &^= 1 << tag
+		}
+	}
+	return !b.empty() || b.err != nil
 }
 
 // Kinds of upcalls: IGMPMSG_NOCACHE and IGMPMSG_WRONGVIF of linux/mroute.h.

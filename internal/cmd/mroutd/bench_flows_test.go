@@ -195,6 +195,7 @@ func BenchmarkUpcall(b *testing.B) {
 		questions = 2000 // a second
 	)
 	for b.Loop() {
+		report := stolen(b)
 		median, late := make(map[string]float64), make(map[string]float64)
 		for _, k := range kinds() {
 			times := firstPackets(b, k, routes, count, every, questions)
@@ -206,6 +207,7 @@ func BenchmarkUpcall(b *testing.B) {
 		}
 		compare(b, median, "p50-µs")
 		compare(b, late, "p99-µs")
+		report()
 	}
 }
 

@@ -149,6 +149,32 @@ func processor(b *testing.B, c *lab.Cmd) time.Duration {
 	return time.Duration(user+system) * time.Second / perSecond
 }
 
+// stolen begins to measure, and returns a function that reports, how much of the time
+// of the processors the host of this virtual machine took for others. Where that is
+// more than some percent, late packets and long waits are the host's.
+func stolen(b *testing.B) (report func()) {
+	b.Helper()
+	read := func() (total, stolen float64) {
+		text, err := os.ReadFile("/proc/stat")
+		must(b, err)
+		first, _, _ := bytes.Cut(text, []byte("\n"))
+		const steal = 8 // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal
+		for i, field := range bytes.Fields(first)[:steal+1] {
+			n, _ := strconv.ParseFloat(string(field), 64)
+			total += n
+			if i == steal {
+				stolen = n
+			}
+		}
+		return total, stolen
+	}
+	total, taken := read()
+	return func() {
+		t, s := read()
+		b.ReportMetric(100*(s-taken)/max(t-total, 1), "stolen-%")
+	}
+}
+
 // gun sends IP packets of any source from an interface of a host, as fast as it is
 // told to.
 type gun struct {
