@@ -564,6 +564,30 @@ func TestQuestionFlood(t *testing.T) {
 	}
 }
 
+// A question is answered without the work that is due: an upcall may be waiting
+// behind it. The work is done right after.
+func TestQuestionBeforeWork(t *testing.T) {
+	r := newRig(t)
+	at, ok := r.engine.Deadline(r.now)
+	for ; ok && len(r.answers(igmp.TypeDVMRP, dvmrp.CodeProbe)) == 0; at, ok = r.engine.Deadline(r.now) {
+		r.now = max(r.now, at)
+		r.handle(&host.Tick{})
+	}
+	r.run(9 * time.Second)
+	r.now += 2 * time.Second // probes were to leave after ten
+	r.hear(hostLink, onLink, ours, askNeighbors(dvmrp.CodeAskNeighbors2))
+	if n := len(r.answers(igmp.TypeDVMRP, dvmrp.CodeNeighbors2)); n != 1 || len(r.sent) != 1 {
+		t.Errorf("%d answers among %d packets, want 1 alone", n, len(r.sent))
+	}
+	if at, ok := r.engine.Deadline(r.now); !ok || at > r.now {
+		t.Fatalf("deadline %v, %v; want it now", at, ok)
+	}
+	r.handle(&host.Tick{})
+	if len(r.answers(igmp.TypeDVMRP, dvmrp.CodeProbe)) == 0 {
+		t.Error("no probe was sent")
+	}
+}
+
 // Whatever is asked, by whomever: no panic, no answer to who may not have one, all
 // of it well-formed.
 func FuzzQuestions(f *testing.F) {

@@ -73,7 +73,13 @@ func (e *Engine) Handle(now time.Duration, event host.Event) *host.Actions {
 	case *host.Upcall:
 		e.cache.Upcall(now, v)
 	case *host.Packet:
-		changes = e.receive(now, v) || changes
+		if !e.receive(now, v) {
+			// A question changes nothing. What is due waits for the next turn: an
+			// upcall may be waiting until all questions that came together are answered.
+			e.more = changes
+			return &e.actions
+		}
+		changes = true
 	case *host.LinkChanged:
 		e.tables.setLink(&v.Link)
 		e.members.SetLink(now, &v.Link)

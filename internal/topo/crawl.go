@@ -254,7 +254,7 @@ func (k *crawler) hearAll(o *outcome, t *target) (reached bool, alias int32) {
 		if !speaks(a) {
 			continue
 		}
-		if t.state == answered && !sameSpeech(&k.facts[t.fact], a) {
+		if from := ipOf(a.From); t.state == answered && from != o.router && from != ipOf(k.facts[t.fact].From) {
 			continue // late, to a question to somebody else: whose the address is is known
 		}
 		s := k.hear(a, t)

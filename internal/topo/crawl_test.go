@@ -559,23 +559,41 @@ func TestLaterAnswerWithALoss(t *testing.T) {
 
 // A late answer of a liar is taken for that of a router that it claims to be: of
 // one that a neighbour bears out in any answer, else when it is asked to be sure.
+// The router's own answer counts, whenever it comes.
 func TestLateAnswerOfALiar(t *testing.T) {
 	for _, test := range []struct {
-		b     string
-		first int
-		lan   string
+		name    string
+		b, lies string
+		late    []int // which answer for 1.2 is the liar's
+		want    string
 	}{
-		{"1.2>1.1", 1, "lan 1.1 1.9 7.1@1.2"},
-		{"1.2/stub", 3, "lan 1.1 1.9 7.1@1.2 1.1-/>7.1"},
+		{"borne out", "b from=7.1: 1.2>1.1  7.1/stub", "1.2", []int{1, 2, 3}, `
+			0 1.1
+			1 1.9 ! 1.2
+			0 7.1 = 1.2
+			lan 1.1 1.9 7.1@1.2`},
+		{"not borne out", "b from=7.1: 1.2/stub  7.1/stub", "1.2", []int{3}, `
+			0 1.1
+			1 1.9 ! 1.2
+			0 7.1 = 1.2
+			lan 1.1 1.9 7.1@1.2 1.1-/>7.1`},
+		{"the liar is borne out", "b: 1.2>1.1  7.1/stub", "1.2>1.1", []int{1}, `
+			0 1.1
+			1 1.2 = 7.1
+			1 1.9 ! 1.2
+			lan 1.1 1.2 1.9
+			p2p 1.1 1.9@1.2 1.9-/>1.1`},
 	} {
 		n := draw(t, `
 			a: 1.1>1.2,1.9
-			b from=7.1: `+test.b+`  7.1/stub
-			l lies: 1.9>1.1  1.2`)
-		for late := test.first; late <= 3; late++ {
+			`+test.b+`
+			l lies: 1.9>1.1  `+test.lies)
+		for _, late := range test.late {
 			asked := 0
 			c := everything("1.1")
-			c.Start = append(c.Start, addr("7.1"))
+			if test.name != "the liar is borne out" {
+				c.Start = append(c.Start, addr("7.1"))
+			}
 			c.InFlight = 1
 			m, err := topo.Run(t.Context(), asker(func(ctx context.Context, q ask.NeighborsQuestion) ([]ask.NeighborsAnswer, error) {
 				if q.Router == addr("1.2") {
@@ -595,13 +613,9 @@ func TestLateAnswerOfALiar(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			expect(t, m, `
-				0 1.1
-				1 1.9 ! 1.2
-				0 7.1 = 1.2
-				`+test.lan)
+			expect(t, m, test.want)
 			if asked < late {
-				t.Errorf("1.2 was asked %d times, want %d", asked, late)
+				t.Errorf("%s: 1.2 was asked %d times, want %d", test.name, asked, late)
 			}
 		}
 	}

@@ -125,14 +125,16 @@ func answers(b *testing.B, k kind, question string, inFlight int) (rate, cost fl
 	count, lost := 0, 0
 	before, began := processor(b, c), time.Now()
 	send(inFlight)
-	for time.Since(began) < measured {
+	for asked := inFlight; time.Since(began) < measured; {
 		n := received()
 		count += n
+		asked -= n
 		if n == 0 {
-			lost += inFlight
-			n = inFlight
+			lost += asked
+			asked = 0
 		}
-		send(n)
+		send(inFlight - asked)
+		asked = inFlight
 	}
 	if lost > count/100 {
 		b.Logf("%s: %d answers, %d questions without", k.name, count, lost)
