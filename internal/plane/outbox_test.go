@@ -98,34 +98,50 @@ func TestRouterSendOrder(t *testing.T) {
 	inOrder(t, s, 6)
 }
 
-// An upcall waits for a few questions at most, however many there are.
-func TestRouterUpcallAmongQuestions(t *testing.T) {
-	const questions = 100
-	l := lab.Start(t, crossing)
-	near := l.Host("near")
-	r := openRouter(t, l.Host("router"), plane.RouterOptions{})
-	r.add(1, "eth0")
-	r.add(2, "eth1")
-	s := listen(t, near, igmp, 0)
-	for range questions {
-		check(t, s.Send(plane.Datagram{To: ip("10.0.1.254"), TTL: 9, Message: []byte{0x13, 5, 0, 0, 0, 0, 0, 0}}))
-	}
-	r.next("question", isQuestion)
-	r.Apply(&host.Actions{})
-	_, err := near.Send(t.Context(), lab.Flow{Group: netip.AddrPortFrom(flowGroup, 5000), Interface: "eth0", Count: 1})
-	check(t, err)
-	before := 0
-	r.next("upcall", func(e host.Event) bool {
-		if _, ok := e.(*host.Upcall); ok {
-			return true
-		}
-		if isQuestion(e) {
-			before++
-		}
-		r.Apply(&host.Actions{})
-		return false
-	})
-	if before >= plane.MaxAsked {
-		t.Errorf("the upcall comes after %d questions, want less than %d", before, plane.MaxAsked)
+// An upcall waits for a few questions at most, however many there are, and for one
+// other packet.
+func TestRouterUpcallFirst(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		code    byte // of DVMRP
+		packets int
+		most    int // before the upcall
+	}{
+		{"questions", 5, 100, plane.MaxAsked - 1},
+		{"probes", 1, 50, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := lab.Start(t, crossing)
+			near := l.Host("near")
+			r := openRouter(t, l.Host("router"), plane.RouterOptions{})
+			r.add(1, "eth0")
+			r.add(2, "eth1")
+			s := listen(t, near, igmp, 0)
+			for range test.packets {
+				check(t, s.Send(plane.Datagram{To: ip("10.0.1.254"), TTL: 9, Message: []byte{0x13, test.code, 0, 0, 0, 0, 0, 0}}))
+			}
+			isOne := func(e host.Event) bool {
+				p, ok := e.(*host.Packet)
+				return ok && p.Message[0] == 0x13 && p.Message[1] == test.code
+			}
+			r.next("packet", isOne)
+			r.Apply(&host.Actions{})
+			_, err := near.Send(t.Context(), lab.Flow{Group: netip.AddrPortFrom(flowGroup, 5000), Interface: "eth0", Count: 1})
+			check(t, err)
+			before := 0
+			r.next("upcall", func(e host.Event) bool {
+				if _, ok := e.(*host.Upcall); ok {
+					return true
+				}
+				if isOne(e) {
+					before++
+				}
+				r.Apply(&host.Actions{})
+				return false
+			})
+			if before > test.most {
+				t.Errorf("the upcall comes after %d packets, want %d at most", before, test.most)
+			}
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"mbone/internal/lab"
 	"mbone/internal/plane/mroute"
+	"mbone/internal/router/respond"
 	"mbone/proto/dvmrp"
 	"mbone/proto/igmp"
 )
@@ -323,6 +324,14 @@ func BenchmarkHostile(b *testing.B) {
 			rate[k.name], answered[k.name] = h.asked, h.answered
 			for what, n := range h.lost {
 				lost[what][k.name] = float64(n)
+				if n > 0 && k.name == ours.name {
+					b.Errorf("mroutd lost %d %s", n, what)
+				}
+			}
+			// A burst counts once for a flood that lasts a second or longer.
+			far := respond.RouterLimits.Far
+			if most := far.All.PerSecond + far.Reserve.PerSecond + far.All.Burst + far.Reserve.Burst; k.name == ours.name && h.answered > float64(most) {
+				b.Errorf("mroutd sent %.0f packets/s because of questions, want at most %d", h.answered, most)
 			}
 		}
 		for what, figures := range lost {
