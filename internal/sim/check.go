@@ -24,9 +24,15 @@ func (r *Router) Size() router.Size {
 	return router.Size{}
 }
 
-// CheckBounds holds that a router keeps no more than its limits allow, and sets no more
-// timers than there are things to wait for.
-func (n *Network) CheckBounds(r *Router) {
+// CheckBounds holds that no router keeps more than its limits allow, or sets more timers
+// than there are things to wait for.
+func (n *Network) CheckBounds() {
+	for _, r := range n.routers {
+		n.checkBounds(r)
+	}
+}
+
+func (n *Network) checkBounds(r *Router) {
 	s, limits := r.Size(), &r.Settings.Limits
 	for _, c := range []struct {
 		what     string
@@ -57,11 +63,11 @@ func timersOf(r *Router, s *router.Size) int {
 // CheckExpired holds that nothing is left of what has ended: no flow, prune, group,
 // neighbour or route.
 func (n *Network) CheckExpired() {
+	n.CheckBounds()
 	for _, r := range n.routers {
 		if _, ok := r.engine.(inspected); !ok {
 			continue
 		}
-		n.CheckBounds(r)
 		s := r.Size()
 		if len(r.kernel.entries) > 0 {
 			n.fail("the kernel of %v still has %d entries", r, len(r.kernel.entries))

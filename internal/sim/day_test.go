@@ -36,8 +36,8 @@ func TestDay(t *testing.T) {
 			n.hour()
 			n.RunUntil(time.Duration(hour+1) * time.Hour)
 			var now router.Size
+			n.CheckBounds()
 			for _, r := range n.Routers() {
-				n.CheckBounds(r)
 				now = most(now, r.Size())
 			}
 			if hour < max(1, hours/4) {

@@ -15,8 +15,8 @@
 //	n.Measure(time.Second)
 //	failures := n.Failures()
 //
-// What must hold is checked while the network runs (see [Network.Track]) or when it
-// is quiet ([Network.Measure], [Network.CheckExpired]); each failure names seed,
-// time and routers. Nothing depends on the order of maps or on real time: [Network.Digest]
-// is the same in every run.
+// What must hold is checked while the network runs (see [Network.Track] and
+// [Network.CheckBounds]) or when it is quiet ([Network.Measure],
+// [Network.CheckExpired]); each failure names seed, time and routers. Nothing depends
+// on the order of maps or on real time: [Network.Digest] is the same in every run.
 package sim

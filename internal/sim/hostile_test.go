@@ -210,7 +210,7 @@ func (v *victim) step() bool {
 // everything expire in the end.
 func (v *victim) run(t *testing.T) {
 	for v.step() {
-		v.n.CheckBounds(v.r)
+		v.n.CheckBounds()
 		if t.Failed() || v.n.failed > 0 {
 			break
 		}

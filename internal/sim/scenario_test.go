@@ -232,21 +232,23 @@ func TestSourceFilters(t *testing.T) {
 		n.Run(5 * time.Second)
 		f, g := good.Send(group, 10*time.Millisecond), bad.Send(group, 10*time.Millisecond)
 		n.Settle(time.Minute)
-		check := func(what string, wanted, other *Flow) {
-			before := chain[2].ends[1].count.PacketsOut
+		out := &chain[2].ends[1].count.PacketsOut
+		// Of what is under way one packet may be counted at one place and not at the next.
+		check := func(what string, wanted *Flow) {
+			sent, got, before := wanted.Sent(), h.Received(wanted), int(*out)
 			n.Run(10 * time.Second)
-			if out := chain[2].ends[1].count.PacketsOut - before; out < 950 || out > 1050 {
-				n.fail("%s: %d packets went to the LAN of the member, want those of one flow, 1000", what, out)
+			sent, got = wanted.Sent()-sent, h.Received(wanted)-got
+			if sent < 1000 || got < sent-1 {
+				n.fail("%s: the host got %d of %d packets of %v", what, got, sent, wanted)
 			}
-			_ = other
-			if !h.Wants(wanted.host.Address(), group) {
-				n.fail("%s: the host does not want %v", what, wanted)
+			if all := int(*out) - before; all > got+1 {
+				n.fail("%s: %d packets went to the LAN of the member, of which it wants %d", what, all, got)
 			}
 		}
-		check("include", f, g)
+		check("include", f)
 		h.JoinBut(group, good.Address())
 		n.Run(5 * time.Second)
-		check("exclude", g, f)
+		check("exclude", g)
 	})
 }
 

@@ -12,12 +12,14 @@ const settleStep = time.Second
 
 // Settle runs the network until nothing has changed for QuietTime: no route to a
 // tracked network, no entry of a kernel, no prune and no graft. It fails if that is not
-// so within limit. It returns when the network was quiet.
+// so within limit. It returns when the network was quiet. All the while routers are held
+// to their bounds.
 func (n *Network) Settle(limit time.Duration) time.Duration {
 	start := n.now
 	n.changed = n.now
 	for n.now-start < limit {
 		n.Run(settleStep)
+		n.CheckBounds()
 		if n.now-n.changed >= n.QuietTime {
 			n.CheckLoops()
 			return n.changed - start

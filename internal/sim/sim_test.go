@@ -263,6 +263,27 @@ func TestMeasure(t *testing.T) {
 	})
 }
 
+// Bounds are looked at while a network settles, and where it is measured.
+func TestBounds(t *testing.T) {
+	for name, look := range map[string]func(n *Network){
+		"Settle":  func(n *Network) { n.Settle(time.Minute) },
+		"Measure": func(n *Network) { n.Measure(time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := New(1)
+			r := n.AddChain(3)[1]
+			n.Run(5 * time.Second)
+			n.CheckBounds()
+			expect(t, n)
+			r.Settings.Limits.Neighbors = 1 // of which its engine is not told
+			look(n)
+			if f := n.Failures(); len(f) == 0 || !strings.Contains(f[0], "r1 has 2 neighbors, at most 1 are allowed") {
+				t.Errorf("failures %q", f)
+			}
+		})
+	}
+}
+
 // towards makes an engine whose route to every source goes to one neighbour.
 func towards(r, up *Router, l *Link) *script {
 	s := &script{}

@@ -40,7 +40,8 @@ func (l *Link) note(p *packet) {
 // Measure runs the network for a time, and holds it to what is true of a quiet one:
 // every member that can be reached gets every packet of every flow, once; every link
 // carries it once at most; and no link does that leads to no member. Silent links,
-// and those that lose or duplicate packets, must not be there.
+// and those that lose or duplicate packets, must not be there. Routers are held to
+// their bounds.
 func (n *Network) Measure(d time.Duration) {
 	n.watched = true
 	for _, f := range n.flows {
@@ -52,6 +53,7 @@ func (n *Network) Measure(d time.Duration) {
 		sent[i] = f.seq - f.from
 	}
 	n.Run(spread)
+	n.CheckBounds()
 	for i, f := range n.flows {
 		if sent[i] > 0 {
 			n.checkMembers(f, int(sent[i]))

@@ -44,8 +44,10 @@ func (r *rig) visitor(number int) *peer {
 }
 
 // logTo keeps what the router logs.
-func (r *rig) logTo(b *bytes.Buffer) {
-	r.p.env.Log = host.NewLogs(slog.New(slog.NewTextHandler(b, nil)))
+func (r *rig) logTo(b *bytes.Buffer) { r.p.logTo(b) }
+
+func (p *Protocol) logTo(b *bytes.Buffer) {
+	p.env.Log = host.NewLogs(slog.New(slog.NewTextHandler(b, nil)))
 }
 
 func lines(b *bytes.Buffer, part string) (found []string) {
@@ -55,6 +57,15 @@ func lines(b *bytes.Buffer, part string) (found []string) {
 		}
 	}
 	return found
+}
+
+// wantErrors holds that so many errors were logged, all with this message.
+func wantErrors(t testing.TB, b *bytes.Buffer, message string, want int) {
+	t.Helper()
+	errors := lines(b, "level=ERROR")
+	if len(errors) != want || len(lines(b, fmt.Sprintf("level=ERROR msg=%q", message))) != want {
+		t.Errorf("errors in the log: %q, want %d of %q", errors, want, message)
+	}
 }
 
 // A neighbour that starts again and again, by its version, generation or

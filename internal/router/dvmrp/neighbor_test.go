@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"testing"
@@ -489,9 +490,11 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// The bounds of neighbours, in total and on a link.
+// The bounds of neighbours, in total and on a link. The log says so once.
 func TestTooManyNeighbors(t *testing.T) {
 	r := newRig(t)
+	var log bytes.Buffer
+	r.logTo(&log)
 	s := testSettings
 	s.Limits.Neighbors = 3
 	r.p.Configure(0, &s)
@@ -504,6 +507,7 @@ func TestTooManyNeighbors(t *testing.T) {
 	if r.p.neighbors != 3 || r.p.refused[TooManyNeighbors] != 3 {
 		t.Errorf("%d neighbours, refused %v", r.p.neighbors, r.p.Refused())
 	}
+	wantErrors(t, &log, "too many neighbors: a new one is ignored", 1)
 	r.run(31 * time.Second)
 	r.peer(2, 77)
 	r.wantState(2, 77, "peer")

@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -726,9 +727,11 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// The bound of routes.
+// The bound of routes. The log says so at once, and not again for some time.
 func TestTooManyRoutes(t *testing.T) {
 	r, peers := threeLans(t)
+	var log bytes.Buffer
+	r.logTo(&log)
 	s := testSettings
 	s.Limits.Routes = 5
 	r.p.Configure(r.now, &s)
@@ -738,6 +741,98 @@ func TestTooManyRoutes(t *testing.T) {
 	}
 	r.wantWay("10.2.0.0/16", "192.168.1.2 metric 2")
 	r.wantWay("10.3.0.0/16", "none")
+	const message = "too many routes: a new one is ignored"
+	wantErrors(t, &log, message, 1)
+	r.run(alarmInterval - time.Second)
+	peers[2].report("10.5.0.0/16", 1)
+	wantErrors(t, &log, message, 1)
+	r.run(time.Second)
+	peers[2].report("10.5.0.0/16", 1)
+	wantErrors(t, &log, message, 2)
+}
+
+// The bound of what neighbours say of routes, in all: the others may go on, what one more
+// says is ignored until there is room. The log says so once.
+func TestTooManyReportsOfRoutes(t *testing.T) {
+	r := newRig(t)
+	var log bytes.Buffer
+	r.logTo(&log)
+	s := testSettings
+	s.Limits.Routes = 5
+	r.p.Configure(0, &s)
+	for id := range 3 {
+		r.set(lan(id + 1))
+	}
+	r.run(5 * time.Second)
+	const bound = maxReportsPerRoute * 5
+	var last *peer
+	for i := range bound / 4 {
+		last = r.peer(1, 2+i)
+		last.report(n1, 5, "192.168.1.0/24", 1, "192.168.2.0/24", 33, "192.168.3.0/24", 33)
+	}
+	want := func(routes, reports, refused int) {
+		t.Helper()
+		gotRoutes, gotReports := r.p.RouteCount()
+		if got := int(r.p.refused[TooManyRoutes]); gotRoutes != routes || gotReports != reports || got != refused {
+			t.Errorf("%d routes, %d reports, %d refused, want %d, %d, %d", gotRoutes, gotReports, got, routes, reports, refused)
+		}
+	}
+	want(4, bound, 0)
+	wantErrors(t, &log, "", 0)
+
+	const n2 = "10.2.0.0/16" // one more route would be allowed
+	other := r.peer(1, 100)
+	other.report(n1, 1, n2, 1)
+	want(4, bound, 2)
+	r.wantWay(n1, "192.168.1.2 metric 6")
+	r.wantWay(n2, "none")
+	wantErrors(t, &log, "too many reports of routes: a new one is ignored", 1)
+
+	last.report(n1, 3)
+	r.wantWay(n1, fmt.Sprint(last.addr, " metric 4"))
+	last.version.Minor = 8
+	last.probe(true) // it is another one, and what it said counts no more
+	r.run(time.Second)
+	want(4, bound-4, 2)
+	other.report(n1, 1, n2, 1)
+	want(5, bound-2, 2)
+	r.wantWay(n2, "192.168.1.100 metric 2")
+}
+
+// Very many new routes within a minute are an error in the log, once in that minute. It
+// says whose they are.
+func TestSurge(t *testing.T) {
+	r := crowded(t, 0)
+	r.unobserved()
+	var log bytes.Buffer
+	r.logTo(&log)
+	all := packets(t, 5*surgeRoutes, 1)
+	var routes int
+	// learn has the neighbour report so many routes in all.
+	learn := func(most int) {
+		t.Helper()
+		for ; routes < most && len(all) > 0; all = all[1:] {
+			r.receiveBytes(1, addr("192.168.1.9"), allRouters, all[0])
+			count, _ := r.p.RouteCount()
+			routes = count - 2 // those of the links
+		}
+		r.sent = nil
+	}
+	const message = "surge of routes"
+	learn(surgeRoutes - 1000)
+	r.run(surgeTime)
+	learn(2*surgeRoutes - 2000) // not as many in either minute
+	wantErrors(t, &log, message, 0)
+	learn(2*surgeRoutes - 500)
+	wantErrors(t, &log, message, 1)
+	if got := lines(&log, " neighbor=192.168.1.9 interface=eth1"); len(got) != 1 {
+		t.Errorf("logged %q, want where the routes come from", log.String())
+	}
+	learn(3 * surgeRoutes)
+	wantErrors(t, &log, message, 1)
+	r.run(surgeTime)
+	learn(4*surgeRoutes + 1000)
+	wantErrors(t, &log, message, 2)
 }
 
 // On a blaster link reports wait, and all are read.

@@ -1,6 +1,7 @@
 package dvmrp
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 	"time"
@@ -272,17 +273,25 @@ func TestPruneReceived(t *testing.T) {
 	})
 	t.Run("bound", func(t *testing.T) {
 		f := grown(t, nil)
+		var log bytes.Buffer
+		f.p.logTo(&log)
 		f.p.settings.Limits.Prunes = 1
 		f.depend(2, 5)
 		f.depend(3, 5)
 		f.packet(1)
 		f.prune(2, 5, time.Hour)
 		f.prune(3, 5, time.Hour)
+		f.prune(3, 5, time.Hour)
 		f.prune(2, 5, 2*time.Hour)
 		f.wantPacket(1, "[3]")
-		if n := f.p.TreeStats(); n.Received != 1 || n.PrunesRefused != 1 || n.PrunesTaken != 2 {
+		if n := f.p.TreeStats(); n.Received != 1 || n.PrunesRefused != 2 || n.PrunesTaken != 2 {
 			t.Errorf("counted %+v", n)
 		}
+		const message = "too many prunes: a new one is ignored"
+		wantErrors(t, &log, message, 1)
+		f.run(alarmInterval)
+		f.prune(3, 5, time.Hour)
+		wantErrors(t, &log, message, 2)
 	})
 	t.Run("ends", func(t *testing.T) {
 		f := grown(t, nil)
