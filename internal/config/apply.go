@@ -109,6 +109,12 @@ func (c *checker) option(s setting, t *target) {
 		t.phyint.ForceLeaf = true
 	case "beside":
 		t.tunnel.Beside = toggle(s)
+	case "device":
+		if w := s.args[0]; badInterface(w.text) != "" {
+			c.expected(description(s.key), s.key, w, badInterface(w.text))
+		} else {
+			t.tunnel.Device = w.text
+		}
 	case "metric":
 		v, ok := c.number(s)
 		assign(&l.Metric, uint8(v), ok)

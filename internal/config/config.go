@@ -197,7 +197,8 @@ type Tunnel struct {
 	At     Position // of its statement
 	Local  Interface
 	Remote Host
-	Beside bool // control messages do not go through the tunnel
+	Beside bool   // control messages do not go through the tunnel
+	Device string // of the kernel, by name; "": one of the router's own
 	Link
 }
 

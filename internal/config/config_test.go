@@ -164,7 +164,7 @@ phyint eth0 enable
 phyint 192.168.1.1 disable
 phyint "10.1" enable
 
-tunnel eth1 192.0.2.1 metric 2 threshold 64 rate-limit 500 beside off
+tunnel eth1 192.0.2.1 metric 2 threshold 64 rate-limit 500 beside off device ipip1
 	deny 0/0 deny 10.0.0.0/8 exact
 tunnel 192.168.1.1 Router.Example.ORG. passive notransit beside rexmit-prunes on
 `
@@ -202,7 +202,7 @@ tunnel 192.168.1.1 Router.Example.ORG. passive notransit beside rexmit-prunes on
 		},
 		Tunnels: []Tunnel{
 			{
-				Local: Interface{Name: "eth1"}, Remote: Host{Addr: addr("192.0.2.1")},
+				Local: Interface{Name: "eth1"}, Remote: Host{Addr: addr("192.0.2.1")}, Device: "ipip1",
 				Link: Link{
 					Metric: 2, Threshold: 64, RateLimit: 500, NoFlood: true, PruneLifetime: time.Hour, RexmitPrunes: Off,
 					Filter: Filter{Deny, []FilterRoute{{prefix("0.0.0.0/0"), false}, {prefix("10.0.0.0/8"), true}}, false},
@@ -356,7 +356,7 @@ func TestComments(t *testing.T) {
 func TestKeywords(t *testing.T) {
 	arguments := map[Argument]string{
 		ArgNone: "", ArgToggle: "off", ArgMask: "255.0.0.0", ArgNetwork: "10/8", ArgGroup: "239.1.1.1", ArgScoped: "239.1/16",
-		ArgNamedScope: "A 239.1/16", ArgRoutes: "10/8", ArgAskers: "any", ArgInterface: "eth1", ArgTunnel: "eth1 192.0.2.1", ArgText: `"a b"`,
+		ArgNamedScope: "A 239.1/16", ArgRoutes: "10/8", ArgAskers: "any", ArgDevice: "ipip1", ArgInterface: "eth1", ArgTunnel: "eth1 192.0.2.1", ArgText: `"a b"`,
 	}
 	seen := make(map[string]bool)
 	for _, k := range Keywords() {

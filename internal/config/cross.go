@@ -123,6 +123,18 @@ func isEdge(p netip.Prefix) bool {
 
 // tunnel checks the ends of a tunnel.
 func (c *checker) tunnel(t *target) {
+	for _, o := range c.targets {
+		name := ""
+		if o.phyint != nil {
+			name = o.phyint.Interface.Name
+		} else if o.at.before(t.at) {
+			name = o.tunnel.Device
+		}
+		if device := t.tunnel.Device; device != "" && device == name {
+			c.fail(t.set["device"], "expected a device that is for this tunnel only, found %s, which is in line %d, too", device, o.at.line)
+			return
+		}
+	}
 	remote := t.tunnel.Remote.Addr
 	if !remote.IsValid() {
 		return

@@ -97,6 +97,11 @@ func TestErrors(t *testing.T) {
 		{"tunnel eth0 224.0.0.4", `1:13: expected the address or name of the other end after tunnel, found "224.0.0.4": it is no address of a host on a network`},
 		{"tunnel eth0 -host", `1:13: expected the address or name of the other end after tunnel, found "-host": a host name has letters, digits and hyphens between dots`},
 		{"tunnel eth0 2001:db8::1", `1:13: expected the address or name of the other end after tunnel, found "2001:db8::1": it is no IPv4 address`},
+		{"tunnel eth0 192.0.2.1 device", `1:29: expected the name of an interface after device, found the end of the file`},
+		{"tunnel eth0 192.0.2.1 device interface0123456", `1:30: expected the name of an interface after device, found "interface0123456": a name has 1 to 15 bytes`},
+		{"phyint eth0 device ipip1", `1:13: device belongs to a tunnel, found it after a phyint: remove it`},
+		{"tunnel eth0 192.0.2.1 device ipip1\nphyint ipip1", `1:23: expected a device that is for this tunnel only, found ipip1, which is in line 2, too`},
+		{"tunnel eth0 192.0.2.1\n device ipip1 tunnel eth0 192.0.2.2 device ipip1", `2:37: expected a device that is for this tunnel only, found ipip1, which is in line 1, too`},
 		{"tunnel eth0 a..b", `1:13: expected the address or name of the other end after tunnel, found "a..b": a host name has letters, digits and hyphens between dots`},
 
 		// Networks, groups, boundaries.

@@ -134,6 +134,9 @@ func (w *writer) tunnel(c *Config, t *Tunnel) {
 	if !t.Beside {
 		w.line("beside", wordOff)
 	}
+	if t.Device != "" {
+		w.line("device", plain(t.Device))
+	}
 	normal := c.defaultTunnel()
 	w.link(&t.Link, &normal.Link)
 }

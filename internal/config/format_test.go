@@ -19,7 +19,7 @@ func TestFormat(t *testing.T) {
 	c := mustParse(t, `cache_lifetime 600 rexmit-prunes respond-to 192.0.2/24 private no phyint
 		name LOCAL 239.255/16
 		phyint "metric" enable boundary LOCAL altnet 10/8 rate_limit 5 accept default exact 10.1/16 bidir
-		phyint "10" disable tunnel 192.168.1.254 192.168.14.254 metric 1 threshold 64 neighbor-timeout 10.250`)
+		phyint "10" disable tunnel 192.168.1.254 192.168.14.254 metric 1 threshold 64 neighbor-timeout 10.250 device "device"`)
 	const want = `cache-lifetime 600
 rexmit-prunes on
 no phyint
@@ -37,6 +37,7 @@ phyint "10"
 	disable
 
 tunnel 192.168.1.254 192.168.14.254
+	device "device"
 	threshold 64
 	neighbor-timeout 10.25
 `

@@ -53,6 +53,7 @@ const (
 	ArgRoutes              // networks, each perhaps with exact; perhaps bidir
 	ArgAskers              // any, none, or classes and networks of hosts
 	ArgInterface           // an interface, by name or address
+	ArgDevice              // an interface, by name
 	ArgTunnel              // an interface, and the address or name of a host
 	ArgText                // any word, perhaps in quotes
 )
@@ -63,7 +64,7 @@ func (a Argument) String() string {
 		ArgNone: "", ArgNumber: "NUMBER", ArgSeconds: "SECONDS", ArgFraction: "SECONDS", ArgKilobits: "KBIT/S", ArgToggle: "[on | off]",
 		ArgMask: "MASK", ArgNetwork: "NETWORK/LENGTH", ArgGroup: "GROUP", ArgScoped: "NAME | NETWORK/LENGTH", ArgNamedScope: "NAME NETWORK/LENGTH",
 		ArgRoutes: "NETWORK/LENGTH [exact] ... [bidir]", ArgAskers: "any | none | {local | private | routed | NETWORK/LENGTH} ...",
-		ArgInterface: "INTERFACE", ArgTunnel: "INTERFACE HOST", ArgText: "TEXT",
+		ArgInterface: "INTERFACE", ArgDevice: "NAME", ArgTunnel: "INTERFACE HOST", ArgText: "TEXT",
 	}[a]
 }
 
@@ -177,6 +178,8 @@ var keywords = []Keyword{
 	// Options of tunnel.
 	{Name: "beside", Scope: OnTunnel, Argument: ArgToggle, Since: "3.9", Default: "on",
 		Doc: "Send control messages as unicast beside the tunnel, as older routers do; off: through it."},
+	{Name: "device", Scope: OnTunnel, Argument: ArgDevice, Since: "mroutd",
+		Doc: "Use a device of the kernel, which somebody has made for this tunnel, instead of one of the router's own."},
 	{Name: "srcrt", Old: []string{"sourceroute"}, Scope: OnTunnel, Since: "3.9",
 		Refused: "there are no tunnels by source route any more: remove it, the tunnel is then IP in IP",
 		Doc:     "A tunnel by source route."},

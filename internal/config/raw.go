@@ -275,7 +275,7 @@ func (r *parser) need(s *setting, what string) bool {
 	if key != nil || w.bare(prefixNo) {
 		hint := ""
 		switch s.key.Argument {
-		case ArgInterface, ArgTunnel, ArgScoped, ArgNamedScope:
+		case ArgInterface, ArgDevice, ArgTunnel, ArgScoped, ArgNamedScope:
 			hint = ": put it in quotes if it is a name"
 		}
 		r.fail(w.place, "expected %s after %s, found the keyword %s%s", what, s.key.Name, w.text, hint)
@@ -313,6 +313,8 @@ func description(k *Keyword) string {
 		return "any, none, local, private, routed or a network such as 192.0.2.0/24"
 	case ArgInterface:
 		return "the name or an address of an interface"
+	case ArgDevice:
+		return "the name of an interface"
 	case ArgTunnel:
 		return "an interface or an address of this host"
 	}

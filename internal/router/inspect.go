@@ -34,6 +34,9 @@ func (e *Engine) Size() Size {
 // route.
 func (e *Engine) RPF(source netip.Addr) (route mfc.Route, ok bool) { return e.dvmrp.RPF(source) }
 
+// Refused returns how often DVMRP has refused each thing, by [dvmrp.Refusal].
+func (e *Engine) Refused() []uint64 { return e.dvmrp.Refused() }
+
 // Moves counts how often a route got another way, a first one, or none any more.
 func (e *Engine) Moves() uint64 { return e.dvmrp.Moves() }
 

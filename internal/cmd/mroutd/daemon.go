@@ -14,6 +14,7 @@ import (
 	"mbone/internal/plane"
 	"mbone/internal/router"
 	"mbone/internal/router/host"
+	"mbone/internal/router/respond"
 )
 
 const (
@@ -30,6 +31,10 @@ const (
 type engine interface {
 	Handle(now time.Duration, event host.Event) *host.Actions
 	Deadline(now time.Duration) (at time.Duration, ok bool)
+
+	Questions() respond.Counts
+	Transit() router.TransitCounts
+	Refused() []uint64
 }
 
 // daemon is the host of an engine on Linux. All its state is owned by the goroutine
@@ -51,6 +56,7 @@ type daemon struct {
 	warned   map[string]bool    // warnings about interfaces
 	notices  map[string]bool    // of what is missing
 	tunnels  tunnels
+	refusals refusals
 	reloaded chan *config.Config
 }
 
@@ -68,7 +74,7 @@ func newDaemon(o *options, c *config.Config, log logs) (*daemon, error) {
 		options: o, log: log, start: time.Now(), router: r, config: c,
 		links: make(map[linkKey]*link), refused: make(map[linkKey]string),
 		warned: make(map[string]bool), notices: make(map[string]bool),
-		reloaded: make(chan *config.Config, 1),
+		refusals: newRefusals(o.reportEvery), reloaded: make(chan *config.Config, 1),
 	}
 	d.tunnels.init(r.Wake, log.iface)
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
@@ -112,6 +118,7 @@ func (d *daemon) run(ctx context.Context, ready func() error) error {
 		return err
 	}
 	d.handle(&host.Shutdown{})
+	d.refusals.tell(d.log.main, d.refusedCounts())
 	d.log.main.Log(context.Background(), levelNotice, "told to end")
 	return nil
 }
@@ -149,20 +156,21 @@ func (d *daemon) loop(ctx context.Context) error {
 			d.handle(&host.Tick{})
 			at, ok = d.engine.Deadline(now)
 		}
-		limit := time.Duration(-1)
-		switch {
-		case !idle:
-			limit = 0
-		case ok:
-			limit = max(0, at-now)
+		if askInherited && now >= inheritedGrace {
+			d.router.AskInherited()
+			askInherited = false
+		}
+		d.refusals.look(now, d.log.main, d.refusedCounts)
+		until := d.refusals.next
+		if ok {
+			until = min(until, at)
 		}
 		if askInherited {
-			if now >= inheritedGrace {
-				d.router.AskInherited()
-				askInherited = false
-			} else if left := inheritedGrace - now; limit < 0 || left < limit {
-				limit = left
-			}
+			until = min(until, inheritedGrace)
+		}
+		limit := max(0, until-now)
+		if !idle {
+			limit = 0
 		}
 		interfaces, err := d.router.Wait(limit)
 		if err != nil {

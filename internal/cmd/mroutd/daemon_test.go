@@ -24,7 +24,9 @@ import (
 	"mbone/internal/config"
 	"mbone/internal/lab"
 	"mbone/internal/plane/mroute"
+	"mbone/internal/router"
 	"mbone/internal/router/host"
+	"mbone/internal/router/respond"
 )
 
 // fakeEngine keeps what it is told.
@@ -35,7 +37,24 @@ type fakeEngine struct {
 	log      []string // "+1", "~1", "-1": links that are new, changed, removed
 	upcalls  int
 	ended    bool
+
+	questions respond.Counts
+	transit   router.TransitCounts
 }
+
+func (e *fakeEngine) Questions() respond.Counts {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.questions
+}
+
+func (e *fakeEngine) Transit() router.TransitCounts {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.transit
+}
+
+func (e *fakeEngine) Refused() []uint64 { return nil }
 
 func (e *fakeEngine) Handle(_ time.Duration, event host.Event) *host.Actions {
 	e.mu.Lock()
@@ -464,6 +483,42 @@ func TestTunnelLinks(t *testing.T) {
 	})
 }
 
+// A device of the kernel is waited for and followed, and is no interface beside that.
+func TestTunnelDevice(t *testing.T) {
+	l := lab.Start(t, hostOfThree)
+	h := l.Host("router")
+	r := runDaemon(t, h, "tunnel eth0 198.51.100.1 device ipip1 metric 4\n")
+	lab.Until(t, patience, func() error {
+		if !strings.Contains(r.log.String(), "device ipip1 is not here: waiting for it") {
+			return errors.New(r.log.String())
+		}
+		return nil
+	})
+	lan, err := l.AddLAN("wire", 0)
+	check(t, err)
+	device, err := h.Attach(lan, "ipip1", prefix("10.0.9.1/30"))
+	check(t, err)
+	var first host.Interface
+	r.until("ipip1", "there", func(l host.Link, ok bool) bool {
+		first = l.ID
+		return ok && l.IsTunnel() && l.Up && l.PointToPoint && l.Metric == 4 && l.Address == ip("10.0.1.254") && l.Remote == ip("198.51.100.1") && len(l.Networks) == 0
+	})
+	check(t, device.SetCarrier(false))
+	r.until("ipip1", "down", func(l host.Link, ok bool) bool { return ok && !l.Up })
+	check(t, device.SetCarrier(true))
+	r.until("ipip1", "up", func(l host.Link, ok bool) bool { return ok && l.Up })
+	if got := vifsOf(t, h, 0); !slices.Equal(got, []string{"eth0", "eth1", "eth2", "ipip1"}) {
+		t.Errorf("vifs: %v", got)
+	}
+	check(t, h.Wire("eth0").SetCarrier(false))
+	r.until("ipip1", "down with its local end", func(l host.Link, ok bool) bool { return ok && !l.Up && l.ID == first })
+	check(t, device.Detach())
+	r.until("ipip1", "gone", func(_ host.Link, ok bool) bool { return !ok })
+	_, err = h.Attach(lan, "ipip1", prefix("10.0.9.1/30"))
+	check(t, err)
+	r.until("ipip1", "back", func(l host.Link, ok bool) bool { return ok && l.ID > first && l.IsTunnel() })
+}
+
 // The name of the other end is looked up as long as a tunnel has it.
 func TestTunnelNames(t *testing.T) {
 	began, ended := make(chan string), make(chan string)
@@ -559,7 +614,13 @@ func daemonCommand(h *lab.Host, args ...string) *lab.Cmd {
 // startDaemon runs the program in a host and waits until it routes.
 func startDaemon(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 	t.Helper()
-	c := daemonCommand(h, append([]string{"-n"}, args...)...)
+	return startUntil(t, "msg=routing", h, append([]string{"-n"}, args...)...)
+}
+
+// startUntil runs the program in a host and waits until it says something.
+func startUntil(t *testing.T, said string, h *lab.Host, args ...string) *lab.Cmd {
+	t.Helper()
+	c := daemonCommand(h, args...)
 	check(t, c.Start())
 	lab.Until(t, patience, func() error {
 		select {
@@ -567,8 +628,8 @@ func startDaemon(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 			t.Fatalf("%s: it has ended:\n%s", h.Name, c.Log())
 		default:
 		}
-		if !strings.Contains(c.Log(), "msg=routing") {
-			return fmt.Errorf("%s does not route:\n%s", h.Name, c.Log())
+		if !strings.Contains(c.Log(), said) {
+			return fmt.Errorf("%s has not said %q:\n%s", h.Name, said, c.Log())
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mbone/internal/lab"
 )
@@ -37,7 +38,11 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 // The demonstration succeeds only if what it shows is true.
 func TestDemo(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	stdout, stderr, code := run(t, "lab", "demo")
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it took %v, nobody watches for longer than a minute", took)
+	}
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}

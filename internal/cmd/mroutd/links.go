@@ -56,9 +56,14 @@ func (d *daemon) follow() error {
 func (d *daemon) wantedLinks(interfaces []plane.Link) map[linkKey]*link {
 	wanted := make(map[linkKey]*link)
 	named := make([]bool, len(d.config.Phyints))
+	devices := make(map[string]bool) // of the kernel, for tunnels
+	for _, t := range d.config.Tunnels {
+		devices[t.Device] = true
+		d.notice(t.Device != "" && t.RateLimit != 0, t.At, fmt.Sprintf("rate-limit of the tunnel to %s has no effect: Linux has none on its device %s", t.Remote, t.Device))
+	}
 	for i := range interfaces {
 		p := d.phyint(&interfaces[i], named)
-		if p == nil {
+		if p == nil || devices[interfaces[i].Name] {
 			continue
 		}
 		l := newLink(&interfaces[i], p)

@@ -40,11 +40,14 @@ type options struct {
 	ipcFile     string
 	table       uint32
 	delay       time.Duration
+	reportEvery time.Duration // what was refused; no option
 
 	named, delayed bool // whether -i and -w were given
 }
 
-func newOptions() *options { return &options{level: "notice", ident: defaultIdent} }
+func newOptions() *options {
+	return &options{level: "notice", ident: defaultIdent, reportEvery: reportEvery}
+}
 
 // Spec describes the command.
 func Spec() *cli.Spec {

@@ -104,21 +104,7 @@ func check(t *testing.T, err error) {
 // start runs the program in a host and waits until it answers.
 func start(t *testing.T, h *lab.Host, args ...string) *lab.Cmd {
 	t.Helper()
-	c := h.Command(context.Background(), "/proc/self/exe", append([]string{"--respond-only"}, args...)...)
-	c.Env = append(os.Environ(), asProgram+"=1")
-	check(t, c.Start())
-	lab.Until(t, patience, func() error {
-		select {
-		case <-c.Done():
-			t.Fatalf("%s: it has ended:\n%s", h.Name, c.Log())
-		default:
-		}
-		if !strings.Contains(c.Log(), "msg=answering") {
-			return fmt.Errorf("%s does not answer:\n%s", h.Name, c.Log())
-		}
-		return nil
-	})
-	return c
+	return startUntil(t, "msg=answering", h, append([]string{"--respond-only"}, args...)...)
 }
 
 func newClient(t *testing.T, h *lab.Host) *ask.Client {
@@ -549,8 +535,9 @@ func TestPolicy(t *testing.T) {
 		}
 	}
 	check(t, p.Stop(patience))
-	if log := p.Log(); !strings.Contains(log, "outcome=forbidden") {
-		t.Errorf("log:\n%s", log)
+	log := p.Log()
+	if want := fmt.Sprintf("%s questions.forbidden=%d\n", refusalLine, strings.Count(log, "outcome=forbidden")); !strings.Contains(log, want) {
+		t.Errorf("it does not say %q:\n%s", want, log)
 	}
 }
 

@@ -48,10 +48,14 @@ func TestRouteNewFlow(t *testing.T) {
 	n := startChain(t)
 	const (
 		count = 300
-		tries = 5 // a machine that stops for 4 ms loses a packet
+		// A machine that stops one of the routers for 4 ms loses a packet. Beside other
+		// work, or where the processors are shared, up to every fourth try meets that: of
+		// five tries it is sometimes three.
+		tries  = 9
+		wanted = 3
 	)
-	lost := count
-	for i := 0; lost > 0 && i < tries; i++ {
+	clean := 0
+	for i := 0; clean < wanted && i < tries; i++ {
 		group := netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, 1, 2, byte(i)}), 5000)
 		r := n.join("receiver", group, netip.Addr{})
 		n.heard("net8", group.Addr())
@@ -72,12 +76,14 @@ func TestRouteNewFlow(t *testing.T) {
 		if got.Duplicates > 0 || got.Packets > count {
 			t.Errorf("%+v", got)
 		}
-		if lost = count - got.Packets; lost > 0 {
+		if lost := count - got.Packets; lost == 0 {
+			clean++
+		} else {
 			t.Logf("%d packets of try %d are lost", lost, i+1)
 		}
 	}
-	if lost > 0 {
-		t.Errorf("packets of each of %d new flows are lost", tries)
+	if clean < wanted {
+		t.Errorf("nothing is lost of %d of %d new flows, want %d", clean, tries, wanted)
 	}
 }
 

@@ -3,6 +3,7 @@ package mroutd
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,9 +61,17 @@ func TestRouteLab(t *testing.T) {
 	n.rateLimit(spec)
 
 	// Who leaves is pruned.
-	n.send("pc211", spec)
+	stop = n.send("pc211", spec)
 	check(t, at7.Close())
 	n.tree(data, "net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net1", "net14")
+	stop()
+
+	// Routers that read their configuration again keep routes, flows and prunes: no
+	// packet is lost, and none goes where nobody wants it.
+	spec.Count, spec.Interval = 200, 10*time.Millisecond
+	n.exactlyWhile("pc211", spec, func() { n.reload("ganymed", "callisto", "scar", "castor") },
+		"net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net1", "net14")
+	n.send("pc211", spec)
 
 	// A router that is killed and comes back has the members again, and is grafted.
 	n.routers["castor"].Kill()
@@ -89,6 +98,12 @@ func TestRouteLab(t *testing.T) {
 		t.Errorf("callisto: %v", err)
 	}
 	n.tree(data, "net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net14", "net2", "net7")
+
+	// What was beyond the rate limit is told in the log.
+	check(t, n.routers["ganymed"].Stop(patience))
+	if log := n.routers["ganymed"].Log(); !strings.Contains(log, " tunnels.out_limit=") {
+		t.Errorf("ganymed says nothing of what its tunnel has dropped:\n%s", log)
+	}
 }
 
 // With `beside off` DVMRP goes through the tunnel, too.
@@ -107,6 +122,38 @@ func TestRouteThrough(t *testing.T) {
 			t.Error("a probe of ganymed passed beside the tunnel")
 			break
 		}
+	}
+}
+
+// A tunnel may have a device of the kernel. A wire between the two routers stands in
+// for it, as not every kernel has ipip: to the router both are interfaces.
+func TestRouteDevice(t *testing.T) {
+	for _, beside := range []string{"on", "off"} {
+		t.Run("beside "+beside, func(t *testing.T) {
+			t.Parallel()
+			n := startRouting(t, "device", "BESIDE", beside)
+			sender := ip("10.1.0.10")
+			n.path("receiver", ip("10.3.0.2"), sender, ip("10.3.0.10"), "10.2.0.2", "10.1.0.1")
+			n.join("receiver", toEverybody, netip.Addr{})
+			stop := n.send("sender", lab.Flow{Group: toEverybody, Interface: "eth0", Source: sender, TTL: 16})
+			n.tree(stream{source: sender, group: toEverybody.Addr()}, "west", "wire", "east")
+			n.look()
+			probed := slices.ContainsFunc(n.link("wire").igmp, func(m message) bool {
+				return m.from == ip("10.2.0.1") && m.b[0] == byte(igmp.TypeDVMRP) && dvmrp.Code(m.b[1]) == dvmrp.CodeProbe
+			})
+			if probed != (beside == "off") {
+				t.Errorf("probes pass the device: %v", probed)
+			}
+			for _, name := range []string{"r1", "r2"} {
+				if got, err := n.Host(name).Netlink().LinkByName(deviceName + "0"); err == nil {
+					t.Errorf("%s has a device of its own: %v", name, got)
+				}
+				if log := n.routers[name].Log(); !strings.Contains(log, "has no effect: Linux has none on its device ipip1") {
+					t.Errorf("%s says nothing of its rate limit:\n%s", name, log)
+				}
+			}
+			stop()
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -216,6 +217,13 @@ func (n *routing) tree(s stream, want ...string) {
 // links, each of them once.
 func (n *routing) exactly(from string, f lab.Flow, want ...string) {
 	n.t.Helper()
+	n.exactlyWhile(from, f, nil, want...)
+}
+
+// exactlyWhile does so, and something else when packets have begun to flow, which must
+// have come to an end before they do.
+func (n *routing) exactlyWhile(from string, f lab.Flow, during func(), want ...string) {
+	n.t.Helper()
 	s := stream{source: f.Source, group: f.Group.Addr()}
 	counts := func() map[string]int {
 		n.look()
@@ -239,8 +247,24 @@ func (n *routing) exactly(from string, f lab.Flow, want ...string) {
 		}
 		time.Sleep(window / 20)
 	}
-	_, err := n.Host(from).Send(n.t.Context(), f)
-	check(n.t, err)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := n.Host(from).Send(n.t.Context(), f)
+		sent <- err
+	}()
+	if during != nil {
+		lab.Until(n.t, patience, func() error {
+			if maps.Equal(before, counts()) {
+				return fmt.Errorf("no packets of (%v, %v)", s.source, s.group)
+			}
+			return nil
+		})
+		during()
+		if len(sent) > 0 {
+			n.t.Errorf("all packets of (%v, %v) were sent too early", s.source, s.group)
+		}
+	}
+	check(n.t, <-sent)
 	wanted := func() error {
 		now := counts()
 		for name := range now {
@@ -266,6 +290,23 @@ func (n *routing) exactly(from string, f lab.Flow, want ...string) {
 				n.t.Errorf("%d packets of (%v, %v) passed %s twice", p.twice, s.source, s.group, l.name)
 			}
 		}
+	}
+}
+
+// reload makes routers read their configuration again.
+func (n *routing) reload(hosts ...string) {
+	n.t.Helper()
+	const said = "configuration read again"
+	for _, host := range hosts {
+		c := n.routers[host]
+		before := strings.Count(c.Log(), said)
+		check(n.t, c.Process.Signal(syscall.SIGHUP))
+		lab.Until(n.t, patience, func() error {
+			if strings.Count(c.Log(), said) == before {
+				return fmt.Errorf("%s has not read its configuration again", host)
+			}
+			return nil
+		})
 	}
 }
 

@@ -30,9 +30,6 @@ const (
 	// queueLen is how many packets wait for the loop; more wait in the socket,
 	// and are lost when that is full.
 	queueLen = 64
-
-	// reportEvery is how often at most refused questions are logged.
-	reportEvery = time.Minute
 )
 
 // joined are the groups that questions and Hellos are sent to; what is sent to
@@ -61,8 +58,7 @@ type server struct {
 	onClose []func()
 
 	delayed  []delayedSend // by time
-	reported respond.Counts
-	reportAt time.Time
+	refusals refusals
 }
 
 // delayedSend is an answer that waits, so that not all routers of a link speak
@@ -81,7 +77,7 @@ type incoming struct {
 // newServer opens everything that the server needs, and looks around.
 func newServer(o *options, stderr io.Writer) (*server, error) {
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	s := &server{table: o.table, started: time.Now(), responder: respond.New(random, respond.KernelLimits)}
+	s := &server{table: o.table, started: time.Now(), responder: respond.New(random, respond.KernelLimits), refusals: newRefusals(o.reportEvery)}
 	s.responder.Configure(host.Asking{Local: true, Private: true}, respond.KernelIdentity)
 	s.log.main = o.logger(stderr, "")
 	s.log.iface = o.logger(stderr, debugInterface)
@@ -165,6 +161,7 @@ func (s *server) run(ctx context.Context) error {
 		return s.loop(ctx, packets, views)
 	})
 	err := group.Wait()
+	s.refusals.tell(s.log.main, s.refusedCounts())
 	s.logCounts("questions in all", s.responder.Counts(), slog.LevelInfo)
 	return err
 }
@@ -200,7 +197,7 @@ func (s *server) loop(ctx context.Context, packets <-chan incoming, views <-chan
 			if err := s.see(v); err != nil {
 				return err
 			}
-			s.report(time.Now())
+			s.refusals.look(time.Since(s.started), s.log.main, s.refusedCounts)
 		case now := <-timer.C:
 			for len(s.delayed) > 0 && !s.delayed[0].at.After(now) {
 				s.send(s.delayed[0].send)
@@ -296,16 +293,7 @@ func (s *server) see(v *view) error {
 	return nil
 }
 
-// report logs questions that were refused since the last time.
-func (s *server) report(now time.Time) {
-	counts := s.responder.Counts()
-	refused := func(c respond.Counts) uint64 { return c[respond.Forbidden] + c[respond.Limited] }
-	if now.Before(s.reportAt) || refused(counts) == refused(s.reported) {
-		return
-	}
-	s.logCounts("questions were refused", counts, levelNotice)
-	s.reported, s.reportAt = counts, now.Add(reportEvery)
-}
+func (s *server) refusedCounts() []count { return refusedQuestions(s.responder.Counts()) }
 
 func (s *server) logCounts(text string, counts respond.Counts, level slog.Level) {
 	var attrs []any

@@ -35,6 +35,8 @@ type tunnels struct {
 	open map[config.Host]*openTunnel
 	// failed are tunnels that could not be opened, and why, as was logged.
 	failed map[config.Host]string
+	// lost are the packets that tunnels have dropped which are not open any more.
+	lost [tunnel.Drops]uint64
 
 	// lookup looks up the addresses of a name.
 	lookup func(ctx context.Context, network, name string) ([]netip.Addr, error)
@@ -87,6 +89,23 @@ func (t *tunnels) shut(remote config.Host) {
 	if err := o.device.Close(); err != nil {
 		t.log.Warn("tunnel not closed", "tunnel", o.device, "error", err)
 	}
+	t.lost = addDropped(t.lost, o.device)
+}
+
+// dropped returns what all tunnels have dropped since the start.
+func (t *tunnels) dropped() [tunnel.Drops]uint64 {
+	all := t.lost
+	for _, o := range t.open {
+		all = addDropped(all, o.device)
+	}
+	return all
+}
+
+func addDropped(to [tunnel.Drops]uint64, device *tunnel.Tunnel) [tunnel.Drops]uint64 {
+	for why, n := range device.Counters().Dropped {
+		to[why] += n
+	}
+	return to
 }
 
 // changed reports whether follow may find something else since it was called last,
@@ -130,20 +149,38 @@ func (t *tunnels) follow(wanted []config.Tunnel, interfaces []plane.Link) []*lin
 			}
 			continue
 		}
+		if w.Device != "" {
+			if t.open[w.Remote] != nil {
+				t.shut(w.Remote)
+			}
+			i := slices.IndexFunc(interfaces, func(l plane.Link) bool { return l.Name == w.Device })
+			if i < 0 {
+				t.failure(w, fmt.Errorf("tunnel to %s: device %s is not here: waiting for it", w.Remote, w.Device))
+				continue
+			}
+			t.failure(w, nil)
+			links = append(links, newTunnelLink(w, local, remote, w.Device, interfaces[i].Index, base.Up && interfaces[i].Up))
+			continue
+		}
 		o, err := t.device(w, tunnel.Config{Local: local, Remote: remote, RateLimit: int(w.RateLimit), Beside: w.Beside}, interfaces)
 		t.failure(w, err)
 		if err != nil {
 			continue
 		}
-		l := &link{index: o.device.Index(), Link: host.Link{
-			Name: o.config.Name, Up: base.Up && !isDown(o.device.Index(), interfaces), PointToPoint: true,
-			Address: local, Remote: remote, Beside: w.Beside,
-			LinkSettings: linkSettings(&w.Link, true),
-		}}
-		l.IGMP = igmpOnTunnels
-		links = append(links, l)
+		index := o.device.Index()
+		links = append(links, newTunnelLink(w, local, remote, o.config.Name, index, base.Up && !isDown(index, interfaces)))
 	}
 	return links
+}
+
+// newTunnelLink makes a link of a tunnel and its device.
+func newTunnelLink(w *config.Tunnel, local, remote netip.Addr, name string, index int, up bool) *link {
+	l := &link{index: index, Link: host.Link{
+		Name: name, Up: up, PointToPoint: true, Address: local, Remote: remote, Beside: w.Beside,
+		LinkSettings: linkSettings(&w.Link, true),
+	}}
+	l.IGMP = igmpOnTunnels
+	return l
 }
 
 // failure logs once why a tunnel does not work, or that it does again.
