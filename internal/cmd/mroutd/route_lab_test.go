@@ -68,7 +68,7 @@ func TestRouteLab(t *testing.T) {
 
 	// Routers that read their configuration again keep routes, flows and prunes: no
 	// packet is lost, and none goes where nobody wants it.
-	spec.Count, spec.Interval = 200, 10*time.Millisecond
+	spec.Count, spec.Interval = 400, 10*time.Millisecond
 	n.exactlyWhile("pc211", spec, func() { n.reload("ganymed", "callisto", "scar", "castor") },
 		"net211", "net1 (tunnel)", "net14 (tunnel)", "net254", "net1", "net14")
 	n.send("pc211", spec)
