@@ -2,8 +2,10 @@ package mroutd
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/ipv4"
@@ -91,6 +93,14 @@ func TestRouteHosts(t *testing.T) {
 		{"three", three, "239.1.1.3", []string{"net1", "net9", "net-v3"}},
 	} {
 		stop := n.send(c.from, spec(c.source, c.group))
+		// Until r1 has heard of the flow and of the prune, packets may still come to net1.
+		entry := fmt.Sprintf("msg=entry source=%v group=%s ", c.source, c.group)
+		lab.Until(t, patience, func() error {
+			if !strings.Contains(n.routers["r1"].Log(), entry) {
+				return fmt.Errorf("r1 has no entry for (%v, %s)", c.source, c.group)
+			}
+			return nil
+		})
 		n.tree(stream{source: c.source, group: ip(c.group)}, c.want...)
 		stop()
 		n.exactly(c.from, spec(c.source, c.group), c.want...)
