@@ -162,7 +162,7 @@ func (s *server) run(ctx context.Context) error {
 	})
 	err := group.Wait()
 	s.refusals.tell(s.log.main, s.refusedCounts())
-	s.logCounts("questions in all", s.responder.Counts(), slog.LevelInfo)
+	s.logQuestions()
 	return err
 }
 
@@ -295,14 +295,15 @@ func (s *server) see(v *view) error {
 
 func (s *server) refusedCounts() []count { return refusedQuestions(s.responder.Counts()) }
 
-func (s *server) logCounts(text string, counts respond.Counts, level slog.Level) {
+// logQuestions logs what became of all questions.
+func (s *server) logQuestions() {
 	var attrs []any
-	for i, n := range counts {
+	for i, n := range s.responder.Counts() {
 		if outcome := respond.Outcome(i); n > 0 && outcome != respond.Ignored {
 			attrs = append(attrs, outcome.String(), n)
 		}
 	}
-	s.log.main.Log(context.Background(), level, text, attrs...)
+	s.log.main.Info("questions in all", attrs...)
 }
 
 // name is the name of an interface.
