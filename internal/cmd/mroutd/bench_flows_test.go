@@ -285,6 +285,62 @@ func firstPackets(b *testing.B, k kind, routes, count int, every time.Duration, 
 	return times
 }
 
+// BenchmarkNewFlow begins flows of 1,000 packets a second at one end of eight routers
+// in a row, one after the other, and counts what is lost on the way to the other.
+func BenchmarkNewFlow(b *testing.B) {
+	const routers, flows = 8, 15
+	for b.Loop() {
+		report := stolen(b)
+		lost, whole := make(map[string]float64), make(map[string]float64)
+		for _, k := range kinds() {
+			for _, n := range newFlowsInRow(b, k, routers, flows) {
+				lost[k.name] += float64(n) / flows
+				if n == 0 {
+					whole[k.name] += 100. / flows
+				}
+			}
+		}
+		compare(b, lost, "lost/flow")
+		compare(b, whole, "whole-%")
+		report()
+	}
+}
+
+// newFlowsInRow returns how many packets of each flow were lost.
+func newFlowsInRow(b *testing.B, k kind, routers, flows int) (lost []int) {
+	const count = 300
+	l := row(b, routers)
+	defer l.Close()
+	for n := range routers {
+		k.start(b, l.Host(fmt.Sprintf("r%d", n)))
+	}
+	end := newNeighbor(b, l.Host("last").Wire("eth0"))
+	defer end.leave()
+	if !end.await(benchPatience, func() bool { return end.reached == routers }) {
+		b.Fatalf("%s: told %d networks, want %d", k.name, end.reached, routers)
+	}
+	var groups []netip.AddrPort
+	var members []*lab.Receiver
+	for i := range flows {
+		group := netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, 1, 2, byte(i)}), 5000)
+		r, err := l.Host("last").Join(group, "eth0", netip.Addr{})
+		must(b, err)
+		defer r.Close()
+		groups, members = append(groups, group), append(members, r)
+	}
+	for i, r := range members {
+		calm(b, l.Host("r0"))
+		_, err := l.Host("first").Send(b.Context(), lab.Flow{Group: groups[i], Interface: "eth0", Count: count, Interval: time.Millisecond})
+		must(b, err)
+		came := -1
+		for end := time.Now(); came != r.Stats().Packets && time.Since(end) < flowPatience; time.Sleep(window) {
+			came = r.Stats().Packets
+		}
+		lost = append(lost, count-came)
+	}
+	return lost
+}
+
 // askOn asks a router so many questions a second from an address.
 func askOn(b *testing.B, h *lab.Host, iface string, from, to netip.Addr, perSecond int, stop <-chan struct{}) {
 	ask := &dvmrp.Ask{Code: dvmrp.CodeAskNeighbors2, Version: dvmrp.Mrouted}

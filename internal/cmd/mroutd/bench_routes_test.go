@@ -100,7 +100,10 @@ func BenchmarkChain(b *testing.B) {
 	}
 }
 
-func timeChain(b *testing.B, k kind, routers int) time.Duration {
+// row is a lab of routers r0, r1 ... in a row, between the hosts first (10.0.0.1) and
+// last (10.0.n.1).
+func row(b *testing.B, routers int) *lab.Lab {
+	b.Helper()
 	var text strings.Builder
 	for n := range routers + 1 {
 		fmt.Fprintf(&text, "lan net%d\n", n)
@@ -109,7 +112,11 @@ func timeChain(b *testing.B, k kind, routers int) time.Duration {
 	for n := range routers {
 		fmt.Fprintf(&text, "host r%d\ninterface eth0 on net%d 10.0.%d.2/24\ninterface eth1 on net%d 10.0.%d.3/24\n", n, n, n, n+1, n+1)
 	}
-	l := lab.Start(b, text.String())
+	return lab.Start(b, text.String())
+}
+
+func timeChain(b *testing.B, k kind, routers int) time.Duration {
+	l := row(b, routers)
 	defer l.Close()
 	ends := []*neighbor{newNeighbor(b, l.Host("first").Wire("eth0")), newNeighbor(b, l.Host("last").Wire("eth0"))}
 	for _, end := range ends {
