@@ -26,8 +26,8 @@ const (
 	// flood of new flows must not make neighbours seem silent.
 	maxUpcalls = 256
 	// maxAsked is how many questions are taken at once. Their answers leave together:
-	// an upcall waits for them, mostly less than 100 µs.
-	maxAsked   = 8
+	// an upcall waits for them, mostly not much longer than 100 µs.
+	maxAsked   = 16
 	sendBuffer = 1 << 20
 	// settle is how many entries are worked on in one go: less than a millisecond.
 	settleStep = 256

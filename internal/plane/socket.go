@@ -28,6 +28,10 @@ const (
 	maxControl = 128
 	// controlTOS marks network control traffic (CS6), as mrouted does.
 	controlTOS = 0xc0
+	// unicastTTL and multicastTTL are those of nearly all that is sent. With any
+	// other one the kernel needs memory for what it is told beside a packet.
+	unicastTTL   = 255
+	multicastTTL = 1
 )
 
 // Packet is a message that arrived on a raw socket.
@@ -101,6 +105,8 @@ func setUp(fd, buffer int, filter *unix.SockFprog) error {
 		{"SO_TIMESTAMPNS", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
 		{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1},
 		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, controlTOS},
+		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, unicastTTL},
+		{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, multicastTTL},
 		// No Don't Fragment: some tunnels drop what has it and is too long.
 		{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT},
 		{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
@@ -183,13 +189,23 @@ func (s *Socket) Send(d Datagram) error {
 // appendControl appends what the kernel is told beside the message.
 func (d *Datagram) appendControl(b []byte) []byte {
 	b = d.appendInterface(b)
-	var ttl [4]byte
-	binary.NativeEndian.PutUint32(ttl[:], uint32(d.TTL))
-	b = appendControl(b, unix.IP_TTL, ttl[:])
+	if d.TTL != usualTTL(d.To) {
+		var ttl [4]byte
+		binary.NativeEndian.PutUint32(ttl[:], uint32(d.TTL))
+		b = appendControl(b, unix.IP_TTL, ttl[:])
+	}
 	if d.Alert {
 		b = appendControl(b, unix.IP_RETOPTS, []byte{optionAlert, 4, 0, 0})
 	}
 	return b
+}
+
+// usualTTL is that of the socket.
+func usualTTL(to netip.Addr) uint8 {
+	if to.IsMulticast() {
+		return multicastTTL
+	}
+	return unicastTTL
 }
 
 // appendInterface appends the interface and the source.

@@ -22,6 +22,7 @@ type tables struct {
 	now   time.Duration // of the event that is handled
 	links []*host.Link  // by id
 
+	wouldBe    mfc.Entry // what entry returns
 	networks   []respond.Network
 	interfaces []respond.Interface // nil: something may have changed since
 }
@@ -157,11 +158,12 @@ func (t *tables) Output(source, group, receiver netip.Addr) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	e, ok := t.entry(source, group)
+	e, _ := t.entry(source, group)
 	l := t.link(back.In)
-	switch {
-	case !ok || l == nil:
-	case group.IsUnspecified() && t.forwards(e, int(l.ID)), t.leaves(e, source, l):
+	if e == nil || l == nil {
+		return 0, nil
+	}
+	if group.IsUnspecified() && t.forwards(e, l) || t.leaves(e, source, l) {
 		return int(l.ID), nil
 	}
 	return 0, nil
@@ -169,74 +171,81 @@ func (t *tables) Output(source, group, receiver netip.Addr) (int, error) {
 
 // Path implements [respond.Tables].
 func (t *tables) Path(f respond.Flow) (respond.Path, error) {
-	e, ok := t.entry(f.Source, f.Group)
-	if !ok {
-		return respond.Path{Threshold: t.threshold(f.Out), Packets: mtrace.Unknown}, nil
+	p := respond.Path{Packets: mtrace.Unknown}
+	out := t.link(host.Interface(f.Out))
+	if out != nil {
+		p.Threshold = out.Threshold
 	}
-	p := respond.Path{
-		In: int(e.In), Previous: igmp.Unspecified, Bits: e.Net.Bits(),
-		Protocol: mtrace.ProtocolDVMRP, Packets: mtrace.Unknown, Threshold: t.threshold(f.Out),
+	e, cached := t.entry(f.Source, f.Group)
+	if e == nil {
+		return p, nil
 	}
+	p.In, p.Previous, p.Bits, p.Protocol = int(e.In), igmp.Unspecified, e.Net.Bits(), mtrace.ProtocolDVMRP
 	if e.Gateway.IsValid() {
 		p.Previous, p.Old = e.Gateway, t.isOld(e.In, e.Gateway)
 	}
-	p.Child = t.forwards(e, f.Out)
+	p.Child = out != nil && t.forwards(e, out)
 	p.LastHop = p.Child
 	if f.Group.IsUnspecified() {
 		return p, nil
 	}
-	p.Packets, p.SubnetCount = t.packets(f.Source, f.Group)
-	p.PruneSent = t.e.dvmrp.Tree(e.Key).PruneSent > t.now
-	p.Scoped = t.e.cache.IsScoped(e.In, e.Group)
-	if l := t.link(host.Interface(f.Out)); l != nil {
-		p.Scoped = p.Scoped || t.e.cache.IsScoped(l.ID, e.Group)
-		if t.leaves(e, f.Source, l) {
-			p.TTL = l.Threshold
-		} else {
-			p.PruneReceived = t.e.dvmrp.IsPruned(e.Key, l.ID)
-		}
+	if cached {
+		p.Packets, p.SubnetCount = t.packets(f.Source, f.Group)
+		p.PruneSent = t.e.dvmrp.Tree(e.Key).PruneSent > t.now
+	}
+	p.Scoped = t.isScoped(e, out)
+	switch {
+	case out == nil:
+	case !p.Scoped && t.isWanted(e, f.Source, out, p.Child):
+		p.TTL = out.Threshold
+	case cached:
+		p.PruneReceived = t.e.dvmrp.IsPruned(e.Key, out.ID)
 	}
 	return p, nil
 }
 
-// threshold returns that of a link, 0 if it is not known.
-func (t *tables) threshold(id int) uint8 {
-	if l := t.link(host.Interface(id)); l != nil {
-		return l.Threshold
-	}
-	return 0
-}
-
 // forwards reports whether this router brings the packets of e to a link, if
 // somebody wants them there.
-func (t *tables) forwards(e *mfc.Entry, id int) bool {
-	l := t.link(host.Interface(id))
-	return l != nil && isUsable(l) && t.e.dvmrp.Forwarder(e, l.ID)
+func (t *tables) forwards(e *mfc.Entry, l *host.Link) bool {
+	return isUsable(l) && t.e.dvmrp.Forwarder(e, l.ID)
 }
 
-// entry returns the entry for packets of source to group. If there is none, as
-// there have been no packets yet, it is what it would be; ok is false if there is
-// no route.
-func (t *tables) entry(source, group netip.Addr) (e *mfc.Entry, ok bool) {
+// entry returns the entry for packets of source to group, nil if there is no route.
+// If there is none, as there have been no packets yet, or one that waits for news of
+// the route, it is what it would be, valid until the next call; cached is whether
+// there is one at all.
+func (t *tables) entry(source, group netip.Addr) (e *mfc.Entry, cached bool) {
 	r, ok := t.e.dvmrp.RPF(source)
 	if !ok {
 		return nil, false
 	}
 	k := mfc.Key{Net: r.Net, Group: group}
-	if e := t.e.cache.Lookup(k); e != nil && e.In == r.In && e.Gateway == r.Gateway {
+	e = t.e.cache.Lookup(k)
+	if e != nil && e.In == r.In && e.Gateway == r.Gateway {
 		return e, true
 	}
-	return &mfc.Entry{Key: k, In: r.In, Gateway: r.Gateway}, true
+	t.wouldBe = mfc.Entry{Key: k, In: r.In, Gateway: r.Gateway}
+	return &t.wouldBe, e != nil
 }
 
-// leaves reports whether packets of source leave by a link, as the cache decides:
-// other routers want them there, or hosts do.
+// isScoped reports whether a boundary is in the way of the packets of e, where they
+// come in or at a link, which may be nil.
+func (t *tables) isScoped(e *mfc.Entry, out *host.Link) bool {
+	return t.e.cache.IsScoped(e.In, e.Group) || out != nil && t.e.cache.IsScoped(out.ID, e.Group)
+}
+
+// leaves reports whether packets of source leave by a link, as the cache decides.
 func (t *tables) leaves(e *mfc.Entry, source netip.Addr, l *host.Link) bool {
-	if !isUsable(l) || l.ID == e.In || t.e.cache.IsScoped(e.In, e.Group) || t.e.cache.IsScoped(l.ID, e.Group) {
+	return !t.isScoped(e, l) && t.isWanted(e, source, l, t.forwards(e, l))
+}
+
+// isWanted reports whether other routers want packets of source on a link, or hosts
+// do and it is this router that forwards there.
+func (t *tables) isWanted(e *mfc.Entry, source netip.Addr, l *host.Link, forwards bool) bool {
+	if !isUsable(l) || l.ID == e.In {
 		return false
 	}
-	return t.e.dvmrp.Downstream(e, l.ID) ||
-		t.e.dvmrp.Forwarder(e, l.ID) && t.e.members.Wants(l.ID, source, e.Group)
+	return t.e.dvmrp.Downstream(e, l.ID) || forwards && t.e.members.Wants(l.ID, source, e.Group)
 }
 
 // packets counts those of source to group that came where they belong, also of

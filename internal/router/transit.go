@@ -57,7 +57,7 @@ func (e *Engine) pass(now time.Duration, p *host.Packet) {
 		t.counts.Refused++
 	case p.TTL <= 1:
 		t.counts.Expired++
-	case !t.limiter.Allow(now, p.From, 1, e.tables.Neighbor(p.From)):
+	case !t.limiter.Allow(now, p.From, 1, e.tables.Neighbor):
 		t.counts.Limited++
 	default:
 		t.counts.Unicast++
@@ -78,8 +78,8 @@ func (e *Engine) forward(now time.Duration, p *host.Packet) {
 	if igmp.Type(p.Message[0]) == igmp.TypeMtraceResponse && e.tables.owns(p.From) {
 		return // it was sent everywhere already
 	}
-	entry, ok := e.tables.entry(p.From, p.To)
-	if !ok || entry.In != in.ID {
+	entry, _ := e.tables.entry(p.From, p.To)
+	if entry == nil || entry.In != in.ID {
 		t.counts.WrongInterface++
 		return
 	}
@@ -96,7 +96,7 @@ func (e *Engine) forward(now time.Duration, p *host.Packet) {
 	if n == 0 {
 		return
 	}
-	if !t.limiter.Allow(now, p.From, n, e.tables.Neighbor(p.From)) {
+	if !t.limiter.Allow(now, p.From, n, e.tables.Neighbor) {
 		t.counts.Limited++
 		return
 	}
@@ -115,8 +115,8 @@ func (e *Engine) forward(now time.Duration, p *host.Packet) {
 // spread appends the copies of a multicast packet of this router's own for the
 // links where its group has members, but the one where it is sent anyway.
 func (e *Engine) spread(sends []host.Send, s host.Send) []host.Send {
-	entry, ok := e.tables.entry(s.From, s.To)
-	if !ok || entry.In != s.Interface {
+	entry, _ := e.tables.entry(s.From, s.To)
+	if entry == nil || entry.In != s.Interface {
 		return sends
 	}
 	for _, l := range e.tables.links {

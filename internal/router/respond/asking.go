@@ -40,9 +40,10 @@ func (r *Responder) standing(addr netip.Addr, id int, networks []Network, t Tabl
 		switch {
 		case n.Address == addr:
 			return near // this host, which may always ask
+		case !n.has(addr):
 		case n.isEdge(addr):
 			return stranger
-		case n.has(addr):
+		default:
 			onLink = true
 			if n.Interface == id && !n.Tunnel {
 				place = near

@@ -36,22 +36,25 @@ type sender struct {
 }
 
 // Allow reports whether n packets may be sent because of a packet from somebody,
-// and counts them. trusted is whether from is known, whether it was seen or not.
+// and counts them. trusted says whether from is known, whether it was seen or not;
+// it is asked only if that matters.
 //
 // Who is refused because there are too many is not remembered, and costs no memory.
-func (l *Limiter) Allow(now time.Duration, from netip.Addr, n int, trusted bool) bool {
+func (l *Limiter) Allow(now time.Duration, from netip.Addr, n int, trusted func(netip.Addr) bool) bool {
 	at := wall(now)
 	s := l.sources[from]
-	known := trusted || s != nil && s.known
-	pool := l.all
-	if !has(pool, at, n) {
-		if pool = l.reserve; !known || !has(pool, at, n) {
+	if n > l.rates.Source.Burst || s != nil && !s.limiter.AllowN(at, n) {
+		return false
+	}
+	if !l.all.AllowN(at, n) {
+		known := s != nil && s.known || trusted(from)
+		if !known || !l.reserve.AllowN(at, n) {
 			return false
 		}
 	}
 	switch {
 	case s == nil:
-		s = l.add(now, from)
+		l.add(now, from).limiter.AllowN(at, n) // it is full
 	case s.known:
 		l.known.use(s)
 	case now-s.since >= knownAfter:
@@ -59,7 +62,7 @@ func (l *Limiter) Allow(now time.Duration, from netip.Addr, n int, trusted bool)
 	default:
 		l.fresh.use(s)
 	}
-	return s.limiter.AllowN(at, n) && pool.AllowN(at, n)
+	return true
 }
 
 // Len returns how many sources are told apart.
@@ -67,9 +70,6 @@ func (l *Limiter) Len() int { return len(l.sources) }
 
 // wall turns the time of an engine into that of a rate limiter.
 func wall(now time.Duration) time.Time { return time.Unix(0, 0).Add(now) }
-
-// has is whether a limiter would allow n packets.
-func has(l *rate.Limiter, at time.Time, n int) bool { return l.TokensAt(at) >= float64(n) }
 
 // add remembers a new source; the one that was silent longest makes room.
 func (l *Limiter) add(now time.Duration, from netip.Addr) *sender {

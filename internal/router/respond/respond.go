@@ -162,7 +162,7 @@ func (r *Responder) handle(now time.Duration, p Packet, t Tables) Result {
 // allow counts n packets that are due to a question of somebody.
 func (r *Responder) allow(now time.Duration, from netip.Addr, s standing, n int, t Tables) bool {
 	if s == near {
-		return r.near.Allow(now, from, n, t.Neighbor(from))
+		return r.near.Allow(now, from, n, t.Neighbor)
 	}
-	return r.far.Allow(now, from, n, t.Neighbor(from))
+	return r.far.Allow(now, from, n, t.Neighbor)
 }

@@ -494,6 +494,10 @@ func TestTunnelLimit(t *testing.T) {
 	}
 }
 
+// Whom a limiter trusts.
+func nobody(netip.Addr) bool    { return false }
+func everybody(netip.Addr) bool { return true }
+
 // One host gets what one host may have.
 func TestSourceLimit(t *testing.T) {
 	l := NewLimiter(Rates{Source: Rate{10, 20}, All: Rate{100, 100}})
@@ -512,7 +516,7 @@ func TestSourceLimit(t *testing.T) {
 		{time.Second, asker, 10, false}, // 9 are there
 		{time.Second, asker, 9, true},
 	} {
-		if got := l.Allow(c.at, c.from, c.n, false); got != c.want {
+		if got := l.Allow(c.at, c.from, c.n, nobody); got != c.want {
 			t.Errorf("step %d: %v", i, got)
 		}
 	}
@@ -522,18 +526,18 @@ func TestSourceLimit(t *testing.T) {
 func TestReserve(t *testing.T) {
 	l := NewLimiter(Rates{Source: Rate{100, 100}, All: Rate{1, 10}, Reserve: Rate{1, 4}})
 	known := ip("10.0.0.1")
-	l.Allow(0, known, 1, false)
-	l.Allow(knownAfter, known, 1, false)
+	l.Allow(0, known, 1, nobody)
+	l.Allow(knownAfter, known, 1, nobody)
 	for i := range 20 {
-		l.Allow(knownAfter, forged(i), 1, false)
+		l.Allow(knownAfter, forged(i), 1, nobody)
 	}
-	if l.Allow(knownAfter, ip("10.0.0.2"), 1, false) {
+	if l.Allow(knownAfter, ip("10.0.0.2"), 1, nobody) {
 		t.Error("a new source was allowed more than all may have")
 	}
-	if !l.Allow(knownAfter, known, 2, false) || !l.Allow(knownAfter, ip("10.0.0.3"), 2, true) {
+	if !l.Allow(knownAfter, known, 2, nobody) || !l.Allow(knownAfter, ip("10.0.0.3"), 2, everybody) {
 		t.Error("the reserve is not there for a known source, or not for a trusted one")
 	}
-	if l.Allow(knownAfter, known, 1, false) {
+	if l.Allow(knownAfter, known, 1, nobody) {
 		t.Error("the reserve has no end")
 	}
 }
@@ -542,10 +546,10 @@ func TestReserve(t *testing.T) {
 func TestSourcesBounded(t *testing.T) {
 	l := NewLimiter(Rates{Source: Rate{1e6, 1e6}, All: Rate{1e6, 1e6}})
 	known := ip("10.0.0.1")
-	l.Allow(0, known, 1, false)
-	l.Allow(knownAfter, known, 1, false)
+	l.Allow(0, known, 1, nobody)
+	l.Allow(knownAfter, known, 1, nobody)
 	for i := range 10 * maxSources {
-		l.Allow(knownAfter, forged(i), 1, false)
+		l.Allow(knownAfter, forged(i), 1, nobody)
 	}
 	if l.Len() != maxSources/2+1 || !l.sources[known].known {
 		t.Errorf("%d sources, want %d; known: %+v", l.Len(), maxSources/2+1, l.sources[known])
@@ -553,8 +557,8 @@ func TestSourcesBounded(t *testing.T) {
 	// All become known in the end, of whom the last ones are remembered.
 	for i := range 10 * maxSources {
 		at := knownAfter + time.Duration(i)*2*knownAfter
-		l.Allow(at, forged(i), 1, false)
-		l.Allow(at+knownAfter, forged(i), 1, false)
+		l.Allow(at, forged(i), 1, nobody)
+		l.Allow(at+knownAfter, forged(i), 1, nobody)
 	}
 	if l.Len() > maxSources || l.known.n != maxSources/2 || l.sources[known] != nil {
 		t.Errorf("%d sources, %d known", l.Len(), l.known.n)
