@@ -15,32 +15,28 @@ func traceOf(from netip.Addr, query uint32) traceID {
 	return traceID(binary.BigEndian.Uint32(a[:]))<<32 | traceID(query)
 }
 
-// duplicates remembers the last traces that were answered.
-type duplicates struct {
-	at   map[traceID]time.Duration
-	ring []traceID
-	next int // the oldest in a full ring
+// duplicates remembers the last traces that were answered. Each has one place only,
+// where another one may take it: then a duplicate is answered again, which does no
+// harm.
+type duplicates [1 << duplicateBits]struct {
+	trace traceID
+	until time.Duration // 0: free
 }
 
-func newDuplicates() duplicates { return duplicates{at: make(map[traceID]time.Duration)} }
+// place is where a trace belongs: ids that follow each other do not share one.
+func (t traceID) place() int {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return int(uint64(t) * odd >> (64 - duplicateBits))
+}
 
 // has is whether a trace was answered already.
 func (d *duplicates) has(now time.Duration, t traceID) bool {
-	at, ok := d.at[t]
-	return ok && now-at < duplicateTime
+	seen := &d[t.place()]
+	return seen.trace == t && now < seen.until
 }
 
-// add remembers a trace; the oldest one is forgotten if there are too many.
+// add remembers a trace.
 func (d *duplicates) add(now time.Duration, t traceID) {
-	_, again := d.at[t]
-	d.at[t] = now
-	switch {
-	case again:
-	case len(d.ring) < maxDuplicates:
-		d.ring = append(d.ring, t)
-	default:
-		delete(d.at, d.ring[d.next])
-		d.ring[d.next] = t
-		d.next = (d.next + 1) % maxDuplicates
-	}
+	seen := &d[t.place()]
+	seen.trace, seen.until = t, now+duplicateTime
 }

@@ -47,10 +47,10 @@ const (
 	maxJitter = 200 * time.Millisecond
 
 	// duplicateTime is how long the query id of a trace is remembered for each
-	// sender, and maxDuplicates how many are. Clients choose a new id for every
-	// try: duplicates come by several links, within milliseconds.
+	// sender, and duplicateBits the logarithm of how many are. Clients choose a new
+	// id for every try: duplicates come by several links, within milliseconds.
 	duplicateTime = 10 * time.Second
-	maxDuplicates = 1024
+	duplicateBits = 10
 
 	// maxMessage is the longest mtrace message that is sent: mrouted receives
 	// into 8192 bytes, the IP header of at most 60 bytes included.

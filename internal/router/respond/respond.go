@@ -118,7 +118,7 @@ type Responder struct {
 // New returns a responder that answers this host only, until Configure. random
 // spreads the answers to multicast questions.
 func New(random *rand.Rand, limits Limits) *Responder {
-	r := &Responder{random: random, near: NewLimiter(limits.Near), recent: newDuplicates()}
+	r := &Responder{random: random, near: NewLimiter(limits.Near)}
 	if r.far = r.near; limits.Far != (Rates{}) {
 		r.far = NewLimiter(limits.Far)
 	}

@@ -566,10 +566,32 @@ func TestTraceDuplicates(t *testing.T) {
 			t.Errorf("step %d: got %v, want %v", i, got.Outcome, c.want)
 		}
 	}
-	for i := range 10 * maxDuplicates {
-		r.Handle(time.Duration(i)*time.Second, packet(asker, uint32(i)), f)
-		if len(r.recent.at) > maxDuplicates {
-			t.Fatalf("%d traces are remembered", len(r.recent.at))
+}
+
+// Of many traces at once nearly all are told from their duplicates.
+func TestManyTraces(t *testing.T) {
+	const count = 1 << duplicateBits / 8
+	for name, id := range map[string]func(i int) traceID{
+		"askers":   func(i int) traceID { return traceOf(forged(i), 1) },
+		"queries":  func(i int) traceID { return traceOf(asker, uint32(i)) },
+		"mrouted":  func(i int) traceID { return traceOf(asker, uint32(i)<<8) },
+		"together": func(i int) traceID { return traceOf(forged(i), uint32(i)) },
+	} {
+		var d duplicates
+		seen := 0
+		for i := range count {
+			if d.has(0, id(i)) {
+				t.Errorf("%s: trace %d is new", name, i)
+			}
+			d.add(0, id(i))
+		}
+		for i := range count {
+			if d.has(0, id(i)) {
+				seen++
+			}
+		}
+		if seen < count*3/4 {
+			t.Errorf("%s: %d of %d traces are remembered", name, seen, count)
 		}
 	}
 }
