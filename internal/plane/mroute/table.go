@@ -16,38 +16,15 @@ import (
 // other work of the kernel, such as the removal of a network namespace.
 type Counters struct {
 	file *os.File
-	raw  rawControl
 	id   uint32
 
-	mu      sync.Mutex
-	request request
-	perform func(fd uintptr) // request.perform, made once
-}
-
-// rawControl runs f on the descriptor unless it is closed.
-type rawControl interface {
-	Control(f func(fd uintptr)) error
-}
-
-// request is a call to the kernel: entries and counters are in such numbers that
-// it is kept, and nothing is allocated for one.
-type request struct {
-	op  int // a socket option, or the request of an ioctl
+	mu sync.Mutex // of all that follows
+	fd int        // of file; -1: closed
+	// Entries and counters are in such numbers that the arguments of the calls for
+	// them are kept: nothing is allocated for one.
 	mfc mfcctl
 	vif vifReq
 	sg  sgReq
-	err error
-}
-
-func (r *request) perform(fd uintptr) {
-	switch r.op {
-	case siocGetVifCount:
-		r.err = ioctl(int(fd), siocGetVifCount, &r.vif)
-	case siocGetSGCount:
-		r.err = ioctl(int(fd), siocGetSGCount, &r.sg)
-	default:
-		r.err = setStruct(int(fd), r.op, &r.mfc)
-	}
 }
 
 // Table is a multicast routing socket that owns one of the kernel's tables:
@@ -117,14 +94,8 @@ func open(id uint32) (*Counters, error) {
 }
 
 func newCounters(file *os.File, id uint32) (*Counters, error) {
-	c := &Counters{file: file, id: id}
-	c.perform = c.request.perform
-	conn, err := file.SyscallConn()
-	if err == nil {
-		c.raw = conn
-		err = c.checkVersion()
-	}
-	if err != nil {
+	c := &Counters{file: file, id: id, fd: int(file.Fd())}
+	if err := c.checkVersion(); err != nil {
 		file.Close()
 		return nil, &Error{opOpen, tableName(id), err}
 	}
@@ -144,21 +115,14 @@ func (c *Counters) checkVersion() error {
 	})
 }
 
+// control runs f on the socket. Close waits for it.
 func (c *Counters) control(f func(fd int) error) error {
-	var err error
-	if c.raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
-		return os.ErrClosed // nothing else stops Control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return os.ErrClosed
 	}
-	return err
-}
-
-// do makes the request, whose fields are set; the mutex is held.
-func (c *Counters) do(op int) error {
-	c.request.op = op
-	if c.raw.Control(c.perform) != nil {
-		return os.ErrClosed // nothing else stops Control
-	}
-	return c.request.err
+	return f(c.fd)
 }
 
 func tableName(id uint32) string {
@@ -173,7 +137,12 @@ func (c *Counters) String() string { return tableName(c.id) }
 
 // Close closes the socket. A [Table] is given up by that, unless another process
 // holds a copy of the socket.
-func (c *Counters) Close() error { return c.file.Close() }
+func (c *Counters) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fd = -1
+	return c.file.Close()
+}
 
 // File is the socket: upcalls and IGMP messages are read from it, and a child
 // process that gets it keeps the table alive. It stays the Table's to close.
@@ -233,10 +202,10 @@ func (t *Table) setMFC(op int, e *Entry) error {
 	if !e.Source.Is4() || !e.Group.Is4() {
 		return errNotIPv4
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.request.mfc = mfcctl{origin: e.Source.As4(), group: e.Group.As4(), parent: uint16(e.Parent), ttls: e.TTLs}
-	return t.do(op)
+	return t.control(func(fd int) error {
+		t.mfc = mfcctl{origin: e.Source.As4(), group: e.Group.As4(), parent: uint16(e.Parent), ttls: e.TTLs}
+		return setStruct(fd, op, &t.mfc)
+	})
 }
 
 // SetAssert chooses whether the kernel asks about packets that come in on
@@ -255,33 +224,38 @@ func (t *Table) SetAssert(on bool) error {
 
 // VifCount reads the counters of a vif.
 func (c *Counters) VifCount(vif int) (VifCount, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	req := &c.request.vif
-	*req = vifReq{vif: uint16(vif)}
-	if err := c.do(siocGetVifCount); err != nil {
+	var n VifCount
+	err := c.control(func(fd int) error {
+		c.vif = vifReq{vif: uint16(vif)}
+		err := ioctl(fd, siocGetVifCount, &c.vif)
+		n = VifCount{
+			PacketsIn: uint64(c.vif.packetsIn), PacketsOut: uint64(c.vif.packetsOut),
+			BytesIn: uint64(c.vif.bytesIn), BytesOut: uint64(c.vif.bytesOut),
+		}
+		return err
+	})
+	if err != nil {
 		return VifCount{}, &Error{opCount, fmt.Sprintf("vif %d", vif), err}
 	}
-	return VifCount{
-		PacketsIn: uint64(req.packetsIn), PacketsOut: uint64(req.packetsOut),
-		BytesIn: uint64(req.bytesIn), BytesOut: uint64(req.bytesOut),
-	}, nil
+	return n, nil
 }
 
 // SGCount reads the counters of an entry.
 func (c *Counters) SGCount(source, group netip.Addr) (SGCount, error) {
 	err := errNotIPv4
+	var n SGCount
 	if source.Is4() && group.Is4() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.request.sg = sgReq{source: source.As4(), group: group.As4()}
-		err = c.do(siocGetSGCount)
+		err = c.control(func(fd int) error {
+			c.sg = sgReq{source: source.As4(), group: group.As4()}
+			err := ioctl(fd, siocGetSGCount, &c.sg)
+			n = SGCount{Packets: uint64(c.sg.packets), Bytes: uint64(c.sg.bytes), WrongIf: uint64(c.sg.wrongIf)}
+			return err
+		})
 	}
 	if err != nil {
 		return SGCount{}, &Error{opCount, sg(source, group), err}
 	}
-	req := &c.request.sg
-	return SGCount{Packets: uint64(req.packets), Bytes: uint64(req.bytes), WrongIf: uint64(req.wrongIf)}, nil
+	return n, nil
 }
 
 // errNotIPv4 is why an entry of other addresses is refused.
