@@ -16,6 +16,7 @@ import (
 type poller struct {
 	epoll  int
 	events [8]unix.EpollEvent
+	looks  int  // before it sleeps
 	look   bool // the last wait was brisk
 
 	mu   sync.Mutex
@@ -29,12 +30,15 @@ const wakeTag = 31
 // sleeps, for about as long. To be put to sleep and woken up takes as long as a tool
 // on the link needs from an answer to its next question.
 const (
-	brisk = 40 * time.Microsecond
-	looks = 128
+	brisk    = 40 * time.Microsecond
+	maxLooks = 128
 )
 
 func newPoller() (*poller, error) {
 	p := &poller{epoll: -1, wake: -1}
+	if runtime.GOMAXPROCS(0) > 1 {
+		p.looks = maxLooks // otherwise nobody else would come to anything meanwhile
+	}
 	var err error
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
@@ -68,9 +72,7 @@ func (p *poller) wait(limit time.Duration) (ready uint32, err error) {
 	if n == 0 {
 		began := time.Now()
 		n, err = unix.EpollWait(p.epoll, p.events[:], timeout)
-		// Where there is one processor only, nobody else would come to anything while
-		// this one looks around.
-		p.look = time.Since(began) < brisk && runtime.NumCPU() > 1
+		p.look = timeout != 0 && time.Since(began) < brisk
 	}
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
@@ -93,7 +95,7 @@ func (p *poller) wait(limit time.Duration) (ready uint32, err error) {
 // It does not tell the scheduler of the runtime of the system calls, since they never
 // wait.
 func (p *poller) lookAround() int {
-	for range looks {
+	for range p.looks {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), 0, 0, 0)
 		if errno == 0 && n > 0 {
 			return int(n)

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestPollBrisk(t *testing.T) {
 			began := time.Now()
 			var got uint32
 			for got == 0 && err == nil && time.Since(began) < limit {
-				got, err = p.wait(limit - time.Since(began)) // signals end it sooner
+				got, err = p.wait(max(0, limit-time.Since(began))) // signals end it sooner
 			}
 			if took := time.Since(began); err != nil || got != c.want || took > patience {
 				t.Errorf("%s, early: %v: %#x (%v) after %v, want %#x", name, early, got, err, took, c.want)
@@ -60,6 +61,38 @@ func TestPollBrisk(t *testing.T) {
 			var count [8]byte
 			_, _ = unix.Read(fd, count[:])
 		}
+	}
+}
+
+// After something has come at once, it looks around, and finds what comes then. Where
+// there was no wait, it does not.
+func TestPollLooksAround(t *testing.T) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Log("with one processor it never looks around")
+		return
+	}
+	p, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for range 2 {
+		if _, err := p.wait(0); err != nil || p.look {
+			t.Errorf("after no wait at all it looks around (%v)", err)
+		}
+	}
+	if n := p.lookAround(); n != 0 {
+		t.Errorf("it finds %d descriptors readable, want none", n)
+	}
+	for began := time.Now(); !p.look && time.Since(began) < patience; {
+		p.wakeUp()
+		if _, err := p.wait(patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wakeUp()
+	if n := p.lookAround(); !p.look || n != 1 {
+		t.Errorf("look: %v, %d descriptors are readable, want 1", p.look, n)
 	}
 }
 

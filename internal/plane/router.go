@@ -26,7 +26,7 @@ const (
 	// flood of new flows must not make neighbours seem silent.
 	maxUpcalls = 256
 	// maxAsked is how many questions are taken at once. Their answers leave together:
-	// an upcall waits for them, mostly not much longer than 100 µs.
+	// an upcall waits for them, 100 to 200 µs.
 	maxAsked   = 16
 	sendBuffer = 1 << 20
 	// settle is how many entries are worked on in one go: less than a millisecond.

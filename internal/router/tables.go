@@ -189,10 +189,9 @@ func (t *tables) Path(f respond.Flow) (respond.Path, error) {
 	if f.Group.IsUnspecified() {
 		return p, nil
 	}
-	if cached {
-		p.Packets, p.SubnetCount = t.packets(f.Source, f.Group)
-		p.PruneSent = t.e.dvmrp.Tree(e.Key).PruneSent > t.now
-	}
+	// There may be packets of an entry that has not followed the route yet.
+	p.Packets, p.SubnetCount = t.packets(f.Source, f.Group)
+	p.PruneSent = cached && t.e.dvmrp.Tree(e.Key).PruneSent > t.now
 	p.Scoped = t.isScoped(e, out)
 	switch {
 	case out == nil:

@@ -16,8 +16,8 @@ func traceOf(from netip.Addr, query uint32) traceID {
 }
 
 // duplicates remembers the last traces that were answered. Each has one place only,
-// where another one may take it: then a duplicate is answered again, which does no
-// harm.
+// where another one may take it: a duplicate that comes after that is answered again,
+// which does no harm.
 type duplicates [1 << duplicateBits]struct {
 	trace traceID
 	until time.Duration // 0: free

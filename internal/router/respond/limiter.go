@@ -49,6 +49,9 @@ func (l *Limiter) Allow(now time.Duration, from netip.Addr, n int, trusted func(
 	if !l.all.AllowN(at, n) {
 		known := s != nil && s.known || trusted(from)
 		if !known || !l.reserve.AllowN(at, n) {
+			if s != nil {
+				s.limiter.AllowN(at, -n) // it has not got them
+			}
 			return false
 		}
 	}

@@ -542,6 +542,24 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// What a source is refused since all have used up what there is, it can have later.
+func TestRefusedByAll(t *testing.T) {
+	l := NewLimiter(Rates{Source: Rate{1, 10}, All: Rate{1000, 10}})
+	asker := ip("10.0.0.1")
+	l.Allow(0, asker, 1, nobody)
+	for i := range 9 {
+		l.Allow(0, forged(i), 1, nobody)
+	}
+	for range 20 {
+		if l.Allow(0, asker, 1, nobody) {
+			t.Fatal("allowed, though all is used up")
+		}
+	}
+	if !l.Allow(10*time.Millisecond, asker, 9, nobody) {
+		t.Error("the source has paid for what it did not get")
+	}
+}
+
 // Known sources are not pushed out by new ones, and the table does not grow.
 func TestSourcesBounded(t *testing.T) {
 	l := NewLimiter(Rates{Source: Rate{1e6, 1e6}, All: Rate{1e6, 1e6}})
