@@ -30,8 +30,8 @@ const wakeTag = 31
 // sleeps, for about as long. To be put to sleep and woken up takes as long as a tool
 // on the link needs from an answer to its next question.
 const (
-	brisk    = 40 * time.Microsecond
-	maxLooks = 128
+	brisk    = 80 * time.Microsecond
+	maxLooks = 256
 )
 
 func newPoller() (*poller, error) {
