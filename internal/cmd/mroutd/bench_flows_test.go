@@ -332,11 +332,7 @@ func newFlowsInRow(b *testing.B, k kind, routers, flows int) (lost []int) {
 		calm(b, l.Host("r0"))
 		_, err := l.Host("first").Send(b.Context(), lab.Flow{Group: groups[i], Interface: "eth0", Count: count, Interval: time.Millisecond})
 		must(b, err)
-		came := -1
-		for end := time.Now(); came != r.Stats().Packets && time.Since(end) < flowPatience; time.Sleep(window) {
-			came = r.Stats().Packets
-		}
-		lost = append(lost, count-came)
+		lost = append(lost, count-settled(b, r, count).Packets)
 	}
 	return lost
 }

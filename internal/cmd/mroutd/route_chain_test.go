@@ -65,15 +65,7 @@ func TestRouteNewFlow(t *testing.T) {
 		n.run("receiver", "mrinfo", "-n", chainDown(chainRouters)) // by then it has handled that
 		_, err := n.Host("sender").Send(t.Context(), f)
 		check(t, err)
-		end := time.Now()
-		var got lab.ReceiverStats
-		lab.Until(t, patience, func() error {
-			// What does not come any more is lost.
-			if got = r.Stats(); got.Packets < f.Count && time.Since(end) < window {
-				return fmt.Errorf("%d of %d packets came", got.Packets, f.Count)
-			}
-			return nil
-		})
+		got := settled(t, r, f.Count)
 		if got.Duplicates > 0 || got.Packets > f.Count {
 			t.Errorf("%+v", got)
 		}
@@ -84,6 +76,20 @@ func TestRouteNewFlow(t *testing.T) {
 		lost = append(lost, f.Count-got.Packets)
 	}
 	t.Errorf("each new flow has lost packets: %v", lost)
+}
+
+// settled returns what a receiver has got of so many packets that were all sent: what
+// has not come after window is lost.
+func settled(t testing.TB, r *lab.Receiver, count int) (got lab.ReceiverStats) {
+	t.Helper()
+	end := time.Now()
+	lab.Until(t, patience, func() error {
+		if got = r.Stats(); got.Packets < count && time.Since(end) < window {
+			return fmt.Errorf("%d of %d packets came", got.Packets, count)
+		}
+		return nil
+	})
+	return got
 }
 
 // All tools tell the truth at every router of a long way.
